@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTPS face of the agents."""
