@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stack is made of: its hosts, networks, disks and guests, as resolved from a stack file (`stackfile`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["pve", "pbs", "witness"]
+DiskType = Literal["hdd", "ssd", "nvme"]
+
+FIRST_NET, LAST_NET = 64, 127
+"""Second byte of the loopback networks that stacks choose from by themselves."""
+
+SSH_PORT = 2222
+API_PORTS: dict[Kind, int] = {"pve": 8006, "pbs": 8007}
+
+RELEASES: dict[Kind, dict[str, str]] = {
+    "pve": {"9.2": "9.2.11", "8.4": "8.4.21"},
+    "pbs": {"4.0": "4.0.22"},
+    "witness": {"13": "13.1"},
+}
+"""Product versions by release; the first one of a kind is its default (facts: head)."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One disk of a host. `size` in bytes; `rpm` 0 for flash; `wearout`: remaining life in percent, None if unknown."""
+
+    name: str
+    size: int
+    type: DiskType
+    model: str
+    vendor: str
+    serial: str
+    wwn: str
+    rpm: int
+    wearout: int | None
+    health: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the stack: 127.<net>.<index>.0/24. Latency and jitter in seconds, loss 0..1, speed in Mbit/s."""
+
+    name: str
+    index: int
+    latency: float
+    jitter: float
+    loss: float
+    mtu: int
+    speed: int
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """One host. `number` is the last byte of its addresses; `memory` in bytes; `clock_offset` in seconds."""
+
+    name: str
+    kind: Kind
+    release: str
+    version: str
+    number: int
+    memory: int
+    cpus: int
+    site: str
+    clock_offset: float
+    networks: tuple[str, ...]
+    disks: tuple[Disk, ...]
+
+
+@dataclass(frozen=True)
+class GuestSpec:
+    """A guest of a stack that starts clustered. `memory` in bytes, `disks`: sizes in bytes, `ha`: requested state."""
+
+    vmid: int
+    type: Literal["vm", "ct"]
+    name: str
+    node: str
+    memory: int
+    cores: int
+    disks: tuple[int, ...]
+    running: bool
+    ha: str | None
+    tags: tuple[str, ...]
+    config: dict[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """A cluster that exists from the first start on: its nodes by name, its links by network, its guests."""
+
+    name: str
+    nodes: tuple[str, ...]
+    links: tuple[str, ...]
+    description: str | None
+    guests: tuple[GuestSpec, ...]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A whole stack. `scale`: stack seconds per real second; `boot_time` in stack seconds; `net`: 127.<net>.0.0/16."""
+
+    name: str
+    net: int
+    scale: float
+    boot_time: float
+    networks: tuple[Network, ...]
+    hosts: tuple[HostSpec, ...]
+    clusters: tuple[ClusterSpec, ...]
+
+    def host(self, name: str) -> HostSpec:
+        """The host called `name`; KeyError if there is none."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(name)
+
+    def network(self, name: str) -> Network:
+        """The network called `name`; KeyError if there is none."""
+        for network in self.networks:
+            if network.name == name:
+                return network
+        raise KeyError(name)
+
+    @property
+    def management(self) -> Network:
+        """The network of the API and SSH: the first one."""
+        return self.networks[0]
+
+    def cidr(self, network: Network) -> str:
+        """The network's addresses: `127.64.0.0/24`."""
+        return f"127.{self.net}.{network.index}.0/24"
+
+    def address(self, host: HostSpec, network: Network | None = None) -> str:
+        """A host's address, on the management network unless another one is named."""
+        return f"127.{self.net}.{(network or self.management).index}.{host.number}"
+
+    def addresses(self, host: HostSpec) -> dict[str, str]:
+        """A host's address on each network that it is attached to, by network name."""
+        return {name: self.address(host, self.network(name)) for name in host.networks}
+
+    def api_url(self, host: HostSpec) -> str | None:
+        """`https://ADDRESS:PORT`, or None for a host without an API."""
+        port = API_PORTS.get(host.kind)
+        return f"https://{self.address(host)}:{port}" if port else None
+
+    def ports(self, host: HostSpec) -> list[tuple[str, int]]:
+        """Every (address, port) that the host listens on for clients."""
+        api = [API_PORTS[host.kind]] if host.kind in API_PORTS else []
+        return [(self.address(host), port) for port in [*api, SSH_PORT]]
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved stack for readers of `STATE/stack.json`."""
+        return {
+            "name": self.name,
+            "net": self.net,
+            "scale": self.scale,
+            "networks": {
+                network.name: {"cidr": self.cidr(network), "index": network.index, "mtu": network.mtu}
+                for network in self.networks
+            },
+            "hosts": {
+                host.name: {
+                    "kind": host.kind,
+                    "version": host.version,
+                    "site": host.site,
+                    "address": self.address(host),
+                    "addresses": self.addresses(host),
+                    "api_url": self.api_url(host),
+                    "ssh_port": SSH_PORT,
+                }
+                for host in self.hosts
+            },
+        }

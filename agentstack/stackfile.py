@@ -1,0 +1,254 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a stack file into a `Stack`; every error names the line and the path in the file.
+
+    name: lab
+    net: 64                            # optional: 127.64.0.0/16; else --net, else the first free one
+    scale: 20                          # durations are divided by this
+    boot_time: 20s                     # from power on until a host's services start, in stack time
+    defaults: {version: "9.2", memory: 16G, cpus: 8, site: dc1}
+    networks: {mgmt: {}, ring1: {latency: 0.3ms}}
+    hosts:
+      pve1: {kind: pve, disks: [{size: 32G}, {size: 64G, model: SSD-A, count: 2}]}
+    start: fresh                       # or clustered: {name, nodes, links, guests: {100: {node: pve1, …}}}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, text
+from agentstack.stack import RELEASES, ClusterSpec, Disk, DiskType, GuestSpec, HostSpec, Kind, Network, Stack
+from agentstack.units import parse_duration, parse_size
+
+HOST_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?", "a host name: letters, digits and -")
+NETWORK_NAME = matching(r"[a-zA-Z][a-zA-Z0-9_-]{0,14}", "a network name: a letter, then letters, digits, - and _")
+STACK_NAME = matching(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,31}", "a stack name: letters, digits, . _ and -")
+CLUSTER_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,13}[a-zA-Z0-9])?", "a cluster name: at most 15 letters, digits, -")
+
+FIRST_NUMBER: dict[Kind, int] = {"pve": 11, "pbs": 101, "witness": 151}
+KINDS: tuple[Kind, ...] = ("pve", "pbs", "witness")
+HA_STATES = ("started", "stopped", "disabled", "ignored")
+
+DISK_TYPES: dict[DiskType, dict[str, Any]] = {
+    "hdd": {"model": "HDD-7K2", "vendor": "ATA", "rpm": 7200, "wearout": None},
+    "ssd": {"model": "SSD-960", "vendor": "ATA", "rpm": 0, "wearout": 100},
+    "nvme": {"model": "NVME-960", "vendor": "unknown", "rpm": 0, "wearout": 100},
+}
+
+
+def load(path: Path, net: int | None = None) -> Stack:
+    """Read and resolve the file at `path`; raises StackError. `net` is used where the file names none (else 0)."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StackError(f"{path}: {error.strerror}") from error
+    return loads(source, str(path), net)
+
+
+def loads(source: str, name: str = "stack.yml", net: int | None = None) -> Stack:
+    """As `load`, for the text of a stack file; `name` is what errors call it."""
+    try:
+        node = yaml.compose(source, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        raise StackError(f"{name}: not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise StackError(f"{name}: a mapping with at least `hosts` is expected")
+    return _stack(Reader(data, (), name, node), net)
+
+
+def _stack(reader: Reader, net: int | None) -> Stack:
+    networks = _networks(reader)
+    names = tuple(network.name for network in networks)
+    hosts = _hosts(reader, names)
+    stack = Stack(
+        name=reader.take("name", STACK_NAME, "stack"),
+        net=reader.take("net", integer(1, 254), net or 0),
+        scale=reader.take("scale", number(0.1, 1000), 1.0),
+        boot_time=reader.take("boot_time", parse_duration, 20.0),
+        networks=networks,
+        hosts=hosts,
+        clusters=_clusters(reader, hosts, names),
+    )
+    reader.done()
+    if net and stack.net != net:
+        raise reader.error(f"is {stack.net}, but {net} was asked for", "net")
+    return stack
+
+
+def _networks(reader: Reader) -> tuple[Network, ...]:
+    networks = []
+    for index, (name, entry) in enumerate(reader.entries("networks", NETWORK_NAME, {"mgmt": {}})):
+        networks.append(
+            Network(
+                name=name,
+                index=index,
+                latency=entry.take("latency", parse_duration, 0.0),
+                jitter=entry.take("jitter", parse_duration, 0.0),
+                loss=entry.take("loss", number(0, 1), 0.0),
+                mtu=entry.take("mtu", integer(576, 65520), 1500),
+                speed=entry.take("speed", integer(10, 400_000), 10_000),
+            )
+        )
+        entry.done()
+    return tuple(networks)
+
+
+def _hosts(reader: Reader, networks: tuple[str, ...]) -> tuple[HostSpec, ...]:
+    defaults = reader.section("defaults", {})
+    common = {
+        "memory": defaults.take("memory", parse_size, 16 * 2**30),
+        "cpus": defaults.take("cpus", integer(1, 8192), 8),
+        "site": defaults.take("site", text, "dc1"),
+    }
+    default_release = defaults.take("version", text, None)
+    known = {release for releases in RELEASES.values() for release in releases}
+    if default_release is not None and default_release not in known:
+        raise defaults.error(f"{default_release!r} is not one of {', '.join(sorted(known))}", "version")
+    defaults.done()
+
+    hosts: list[HostSpec] = []
+    numbers: dict[int, str] = {}
+    for name, entry in reader.entries("hosts", HOST_NAME):
+        kind: Kind = entry.take("kind", choice(*KINDS), "pve")
+        releases = RELEASES[kind]
+        # the common release is the hypervisors' most of the time; the other kinds of host then take their own default
+        default = default_release if default_release in releases else next(iter(releases))
+        release = entry.take("version", choice(*releases), default)
+        position = FIRST_NUMBER[kind] + sum(host.kind == kind for host in hosts)
+        last_byte = entry.take("address", integer(2, 254), position)
+        if last_byte in numbers:
+            raise entry.error(f"{last_byte} is already the address of {numbers[last_byte]}", "address")
+        numbers[last_byte] = name
+        hosts.append(
+            HostSpec(
+                name=name,
+                kind=kind,
+                release=release,
+                version=releases[release],
+                number=last_byte,
+                memory=entry.take("memory", parse_size, common["memory"]),
+                cpus=entry.take("cpus", integer(1, 8192), common["cpus"]),
+                site=entry.take("site", text, common["site"]),
+                clock_offset=entry.take("clock_offset", number(-1e9, 1e9), 0.0),
+                networks=_attached(entry, networks),
+                disks=_disks(entry, name),
+            )
+        )
+        entry.done()
+    if not hosts:
+        raise reader.error("at least one host is needed", "hosts")
+    return tuple(hosts)
+
+
+def _attached(entry: Reader, networks: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = entry.words("networks", choice(*networks), networks)
+    if networks[0] not in chosen:
+        raise entry.error(f"every host needs the management network ({networks[0]})", "networks")
+    return tuple(network for network in networks if network in chosen)
+
+
+def _disks(host: Reader, host_name: str) -> tuple[Disk, ...]:
+    disks: list[Disk] = []
+    for entry in host.items("disks", [{"size": "32G"}]):
+        kind: DiskType = entry.take("type", choice(*DISK_TYPES), "ssd")
+        known = DISK_TYPES[kind]
+        count = entry.take("count", integer(1, 64), 1)
+        size = entry.take("size", parse_size)
+        model = entry.take("model", text, known["model"])
+        vendor = entry.take("vendor", text, known["vendor"])
+        serial = entry.take("serial", text, None)
+        wearout = entry.take("wearout", integer(0, 100), known["wearout"])
+        health = entry.take("health", choice("PASSED", "FAILED", "UNKNOWN"), "PASSED")
+        entry.done()
+        if serial and count > 1:
+            raise entry.error("disks that share one entry cannot share one serial number", "serial")
+        for _ in range(count):
+            name = _disk_name(kind, disks)
+            # stable over restarts and different on every host, as printed on a real disk's label
+            mark = hashlib.sha256(f"{host_name}/{name}".encode()).hexdigest()
+            disks.append(
+                Disk(
+                    name=name,
+                    size=size,
+                    type=kind,
+                    model=model,
+                    vendor=vendor,
+                    serial=serial or f"S{mark[:11].upper()}",
+                    wwn=f"eui.{mark[:16]}" if kind == "nvme" else f"0x5{mark[:15]}",
+                    rpm=known["rpm"],
+                    wearout=wearout,
+                    health=health,
+                )
+            )
+    return tuple(disks)
+
+
+def _disk_name(kind: DiskType, before: list[Disk]) -> str:
+    if kind == "nvme":
+        return f"nvme{sum(disk.type == 'nvme' for disk in before)}n1"
+    position = sum(disk.type != "nvme" for disk in before)
+    prefix = chr(ord("a") + position // 26 - 1) if position >= 26 else ""
+    return f"sd{prefix}{chr(ord('a') + position % 26)}"
+
+
+def _clusters(reader: Reader, hosts: tuple[HostSpec, ...], networks: tuple[str, ...]) -> tuple[ClusterSpec, ...]:
+    if reader.data.get("start", "fresh") == "fresh":
+        reader.take("start", text, "fresh")
+        return ()
+    start = reader.section("start")
+    raw = start.data.get("clustered")
+    entries = start.items("clustered") if isinstance(raw, list) else [start.section("clustered")]
+    start.done()
+    clusters: list[ClusterSpec] = []
+    for entry in entries:
+        cluster = _cluster(entry, hosts, networks)
+        for other in clusters:
+            if both := set(other.nodes) & set(cluster.nodes):
+                raise entry.error(f"{min(both)} is already a node of {other.name}", "nodes")
+        clusters.append(cluster)
+    return tuple(clusters)
+
+
+def _cluster(entry: Reader, hosts: tuple[HostSpec, ...], networks: tuple[str, ...]) -> ClusterSpec:
+    pve = tuple(host.name for host in hosts if host.kind == "pve")
+    nodes = entry.words("nodes", choice(*pve), pve)
+    cluster = ClusterSpec(
+        name=entry.take("name", CLUSTER_NAME),
+        nodes=nodes,
+        links=entry.words("links", choice(*networks), networks[:1]),
+        description=entry.take("description", text, None),
+        guests=tuple(_guest(vmid, guest, nodes) for vmid, guest in entry.entries("guests", integer(100, 999_999_999), {})),
+    )
+    entry.done()
+    if not 1 <= len(cluster.links) <= 8:
+        raise entry.error("a cluster has one to eight links", "links")
+    return cluster
+
+
+def _guest(vmid: int, entry: Reader, nodes: tuple[str, ...]) -> GuestSpec:
+    config = entry.data.get("config", {})
+    if not isinstance(config, Mapping):
+        raise entry.error("a mapping of configuration keys is expected", "config")
+    entry.take("config", lambda value: value, {})
+    guest = GuestSpec(
+        vmid=vmid,
+        type=entry.take("type", choice("vm", "ct"), "vm"),
+        name=entry.take("name", HOST_NAME, f"guest{vmid}"),
+        node=entry.take("node", choice(*nodes)),
+        memory=entry.take("memory", parse_size, 512 * 2**20),
+        cores=entry.take("cores", integer(1, 512), 1),
+        disks=entry.words("disks", parse_size, ()),
+        running=entry.take("running", boolean, False),
+        ha=entry.take("ha", choice(*HA_STATES), None),
+        tags=entry.words("tags", matching(r"[a-z0-9_][a-z0-9_.+-]*", "a tag"), ()),
+        config={str(key): str(value) for key, value in config.items()},
+    )
+    entry.done()
+    return guest
