@@ -37,7 +37,7 @@ def encode(data: bytes) -> bytes:
 def decode(blob: bytes) -> bytes:
     """The data of a blob; raises DamagedBlob."""
     if len(blob) < _HEADER.size:
-        raise DamagedBlob("blob too small (%d bytes)." % len(blob))
+        raise DamagedBlob(f"blob too small ({len(blob)} bytes).")
     magic, checksum = _HEADER.unpack_from(blob)
     payload = memoryview(blob)[_HEADER.size :]
     if magic not in (PLAIN, COMPRESSED):

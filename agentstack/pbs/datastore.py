@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A datastore's directory: namespaces, groups and snapshots over one chunk store.
+
+.chunks/0000…ffff/<sha256>             chunks, made as needed
+[ns/NAME/…]TYPE/ID/owner               who made the first backup of the group
+[ns/NAME/…]TYPE/ID/TIME/*.fidx, *.blob files of a snapshot; index.json.blob comes last and completes it
+[ns/NAME/…]TYPE/ID/TIME/.protected     present: never pruned
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agentstack.errors import AgentError
+from agentstack.pbs.blob import decode, encode
+from agentstack.pbs.chunks import GRACE, ChunkStore, write_durably
+from agentstack.pbs.index import FixedIndex
+from agentstack.pbs.snapshots import MANIFEST, TYPES, BackupFile, Group, Manifest, Snapshot, namespace_path, parse_stamp
+
+OWNER = "owner"
+PROTECTED = ".protected"
+
+
+class Datastore:
+    """One datastore; `name` as configured, `base` its directory on the host's disk."""
+
+    def __init__(self, name: str, base: Path) -> None:
+        self.name = name
+        self.base = base
+        self.chunks = ChunkStore(base)
+        self._writers: dict[Group, float] = {}
+
+    def create(self) -> None:
+        """Make the directory and the empty chunk store."""
+        self.base.mkdir(parents=True, exist_ok=True)
+        self.chunks.create()
+
+    @property
+    def exists(self) -> bool:
+        return self.chunks.base.is_dir()
+
+    # --- namespaces -----------------------------------------------------------------------------------------------
+
+    def has_namespace(self, ns: str) -> bool:
+        return namespace_path(self.base, ns).is_dir()
+
+    def create_namespace(self, ns: str) -> None:
+        """Make a namespace below an existing parent; raises AgentError."""
+        parent, _, _name = ns.rpartition("/")
+        if not self.has_namespace(parent):
+            raise AgentError(f"cannot create new namespace, parent {parent} doesn't already exists")
+        if self.has_namespace(ns):
+            raise AgentError(f"namespace '{ns}' already exists")
+        namespace_path(self.base, ns).mkdir(parents=True)
+
+    def namespaces(self, parent: str = "", max_depth: int = 7) -> Iterator[str]:
+        """A namespace and those below it, down to `max_depth` more levels."""
+        yield parent
+        folder = namespace_path(self.base, parent) / "ns"
+        if max_depth == 0 or not folder.is_dir():
+            return
+        for child in sorted(folder.iterdir()):
+            yield from self.namespaces(f"{parent}/{child.name}" if parent else child.name, max_depth - 1)
+
+    # --- groups and snapshots -------------------------------------------------------------------------------------
+
+    def groups(self, ns: str = "") -> Iterator[Group]:
+        """The groups of one namespace."""
+        for kind in TYPES:
+            folder = namespace_path(self.base, ns) / kind
+            if folder.is_dir():
+                yield from (Group(ns, kind, entry.name) for entry in sorted(folder.iterdir()) if entry.is_dir())
+
+    def owner(self, group: Group) -> str:
+        """The authentication id that owns a group; FileNotFoundError if there is no such group."""
+        return (group.path(self.base) / OWNER).read_text().strip()
+
+    def set_owner(self, group: Group, owner: str) -> None:
+        write_durably(group.path(self.base) / OWNER, f"{owner}\n".encode())
+
+    def snapshots(self, group: Group) -> list[Snapshot]:
+        """The complete snapshots of a group, oldest first."""
+        folder = group.path(self.base)
+        if not folder.is_dir():
+            return []
+        stamps = (parse_stamp(entry.name) for entry in folder.iterdir() if (entry / MANIFEST).exists())
+        return [Snapshot(group, stamp) for stamp in sorted(filter(None, stamps))]
+
+    def all_snapshots(self) -> Iterator[Snapshot]:
+        """Every complete snapshot of the datastore."""
+        for ns in self.namespaces():
+            for group in self.groups(ns):
+                yield from self.snapshots(group)
+
+    def manifest(self, snapshot: Snapshot) -> Manifest:
+        """A snapshot's manifest; FileNotFoundError, DamagedBlob, ValueError."""
+        return Manifest.decode((snapshot.path(self.base) / MANIFEST).read_bytes(), snapshot)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        write_durably(manifest.snapshot.path(self.base) / MANIFEST, manifest.encode())
+
+    def is_protected(self, snapshot: Snapshot) -> bool:
+        return (snapshot.path(self.base) / PROTECTED).exists()
+
+    def protect(self, snapshot: Snapshot, protected: bool) -> None:
+        """Keep a snapshot from being pruned or forgotten, or release it."""
+        marker = snapshot.path(self.base) / PROTECTED
+        if protected:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+
+    def forget(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot; its chunks wait for garbage collection. Raises AgentError for a protected one."""
+        if self.is_protected(snapshot):
+            raise AgentError(f"cannot remove protected snapshot {snapshot}")
+        folder = snapshot.path(self.base)
+        # Without its manifest a snapshot does not exist any more, however far the removal of the rest gets.
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(folder)
+        if not any(entry.is_dir() for entry in snapshot.group.path(self.base).iterdir()):
+            shutil.rmtree(snapshot.group.path(self.base))
+
+    # --- reading and writing files --------------------------------------------------------------------------------
+
+    def index(self, snapshot: Snapshot, filename: str) -> FixedIndex:
+        """The index of a disk image; FileNotFoundError, DamagedIndex."""
+        return FixedIndex.decode((snapshot.path(self.base) / filename).read_bytes())
+
+    def blob(self, snapshot: Snapshot, filename: str) -> bytes:
+        """The content of a `.blob` file of a snapshot; FileNotFoundError, DamagedBlob."""
+        return decode((snapshot.path(self.base) / filename).read_bytes())
+
+    @contextmanager
+    def backup(self, group: Group, time: int, owner: str, now: float) -> Iterator[SnapshotWriter]:
+        """Write one snapshot; it exists once the block is left without an error, else nothing of it is left.
+
+        One writer a group at a time, by the group's owner, and only later than what is there (as the server demands).
+        """
+        if group in self._writers:
+            raise AgentError(f"unable to acquire lock on backup group '{group}' - another backup is running")
+        folder = group.path(self.base)
+        if not self.has_namespace(group.ns):
+            raise AgentError(f"namespace '{group.ns}' not found")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / OWNER).exists():
+            self.set_owner(group, owner)
+        elif self.owner(group) != owner:
+            raise AgentError(f"backup owner check failed ({owner} != {self.owner(group)})")
+        snapshot = Snapshot(group, time)
+        existing = self.snapshots(group)
+        if existing and existing[-1].time >= time:
+            raise AgentError("backup timestamp is older than last backup.")
+        shutil.rmtree(snapshot.path(self.base), ignore_errors=True)
+        snapshot.path(self.base).mkdir()
+        self._writers[group] = now
+        try:
+            writer = SnapshotWriter(self, snapshot, now)
+            yield writer
+            self.write_manifest(Manifest(snapshot, tuple(writer.files)))
+        except BaseException:
+            shutil.rmtree(snapshot.path(self.base), ignore_errors=True)
+            raise
+        finally:
+            del self._writers[group]
+
+    # --- upkeep ---------------------------------------------------------------------------------------------------
+
+    def collect_garbage(self, now: float) -> tuple[int, int, int, int]:
+        """Mark what is referenced, sweep the rest; returns (removed, bytes removed, left, bytes left).
+
+        Indexes of unfinished snapshots count too, and nothing younger than the oldest running backup is swept.
+        """
+        oldest = min([now - GRACE, *self._writers.values()])
+        for path in self.base.rglob("*.fidx"):
+            for digest in FixedIndex.decode(path.read_bytes()).digests:
+                if self.chunks.has(digest):
+                    self.chunks.touch(digest, now)
+        return self.chunks.sweep(oldest)
+
+
+class SnapshotWriter:
+    """Takes the files of one snapshot while it is being written. `new_bytes`/`known_chunks` tell what was stored."""
+
+    def __init__(self, store: Datastore, snapshot: Snapshot, now: float) -> None:
+        self.store = store
+        self.snapshot = snapshot
+        self.files: list[BackupFile] = []
+        self.new_bytes = 0
+        self.known_chunks = 0
+        self._now = now
+
+    def chunk(self, data: bytes) -> bytes:
+        """Store one chunk of an image; returns its digest."""
+        digest, written = self.store.chunks.insert(data, self._now)
+        self.new_bytes += written
+        self.known_chunks += not written
+        return digest
+
+    def image(self, filename: str, index: FixedIndex) -> None:
+        """Add a disk image whose chunks are all stored; raises MissingChunk if one is not."""
+        for digest in set(index.digests):
+            self.store.chunks.touch(digest, self._now)
+        write_durably(self.snapshot.path(self.store.base) / filename, index.encode())
+        self.files.append(BackupFile(filename, index.size, index.checksum.hex()))
+
+    def blob(self, filename: str, data: bytes) -> None:
+        """Add a small file (a guest's configuration, a log)."""
+        content = encode(data)
+        write_durably(self.snapshot.path(self.store.base) / filename, content)
+        self.files.append(BackupFile(filename, len(content), hashlib.sha256(content).hexdigest()))
