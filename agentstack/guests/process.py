@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running guest: a small process that writes numbered, check-summed records to its first disk.
+
+Run by file name with the interpreter's `-I -S`, so it knows the standard library only. Each record names the host, the
+run of the guest and its predecessor's check sum, and is on stable storage before the next one is begun. It is appended
+to whatever stands on the disk, without asking: two guests that run on one disk leave both their runs in turn, which
+is how a reader of the disk finds them. What was written is then said to the world outside (the ledger), as a server in
+the guest would answer its clients; a record in the ledger that is not on the disk is a lost acknowledged write.
+
+Commands come as lines on stdin: `shutdown SECONDS`, `suspend`, `resume`, `handover` (stop, and say where it stood); answers
+go to stdout. The end of stdin is the end of the host, and with it of the guest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+AREA = 4 << 20
+"""Where the records begin on a disk: behind partition table and boot loader. In a file of its own: 0."""
+
+_RECORD = struct.Struct("<4sIQdI24s16s60s")
+RECORD_SIZE = _RECORD.size
+_MAGIC = b"QREC"
+_LEDGER = struct.Struct("<QII")
+
+
+class Record(NamedTuple):
+    """One record. `time`: seconds since the epoch; `run`: id of the guest's run, which a live migration keeps."""
+
+    number: int
+    time: float
+    host: str
+    run: bytes
+    previous: int
+    check_sum: int
+
+
+def pack(number: int, moment: float, host: str, run: bytes, previous: int) -> bytes:
+    """The bytes of a record; `previous` is the check sum of the one before it, 0 for the first."""
+    name = host.encode()[:24]
+    body = _RECORD.pack(_MAGIC, 0, number, moment, previous, name, run, b"")
+    return _MAGIC + struct.pack("<I", zlib.crc32(body)) + body[8:]
+
+
+def unpack(data: bytes) -> Record | None:
+    """The record in these bytes; None where there is none, ValueError for a damaged one."""
+    if len(data) < RECORD_SIZE or not any(data):
+        return None
+    magic, check_sum, number, moment, previous, host, run, _ = _RECORD.unpack(data)
+    if magic != _MAGIC or zlib.crc32(_MAGIC + bytes(4) + data[8:]) != check_sum:
+        raise ValueError("damaged record")
+    return Record(number, moment, host.rstrip(b"\0").decode(), run, previous, check_sum)
+
+
+def read_records(path: str, area: int = AREA) -> Iterator[Record]:
+    """The records of a guest's disk in the order in which they stand there. ValueError at a damaged one."""
+    with open(path, "rb") as file:
+        file.seek(area)
+        while (record := unpack(file.read(RECORD_SIZE))) is not None:
+            yield record
+
+
+def read_ledger(path: str) -> Iterator[tuple[int, int]]:
+    """(number, check sum) of every record that a guest has acknowledged to the world outside."""
+    with open(path, "rb") as file:
+        while len(data := file.read(_LEDGER.size)) == _LEDGER.size:
+            number, check_sum, _ = _LEDGER.unpack(data)
+            yield number, check_sum
+
+
+class Journal:
+    """The records on one disk, written by one run of a guest."""
+
+    def __init__(self, path: str, area: int, host: str, run: bytes, ledger: str) -> None:
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+        self.ledger = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self.host = host
+        self.run = run
+        self.offset = area
+        self.number = 0
+        self.previous = 0
+        size = os.fstat(self.file).st_size
+        self.limit = size if area and size > area + RECORD_SIZE else 0
+        self._find_end()
+
+    def _find_end(self) -> None:
+        """Stand behind the last record: others may have written since this run last looked."""
+        while (record := self._at(self.offset)) is not None:
+            self.number, self.previous = record.number, record.check_sum
+            self.offset += RECORD_SIZE
+
+    def _at(self, offset: int) -> Record | None:
+        try:
+            return unpack(os.pread(self.file, RECORD_SIZE, offset))
+        except ValueError:
+            return None
+
+    def append(self) -> None:
+        """Write the next record, make it durable, then acknowledge it."""
+        self._find_end()
+        if self.limit and self.offset + RECORD_SIZE > self.limit:
+            return
+        data = pack(self.number + 1, time.time(), self.host, self.run, self.previous)
+        os.pwrite(self.file, data, self.offset)
+        os.fdatasync(self.file)
+        os.write(self.ledger, _LEDGER.pack(self.number + 1, struct.unpack_from("<I", data, 4)[0], 0))
+
+
+def run(options: dict[str, str]) -> int:
+    """Live until told otherwise. Keys: host, run (hex), disk ("" for none), area, ledger, lease, interval, paused."""
+    disk = options["disk"]
+    journal = None
+    if disk:
+        journal = Journal(disk, int(options["area"]), options["host"], bytes.fromhex(options["run"]), options["ledger"])
+    interval = float(options["interval"])
+    paused = options.get("paused") == "1"
+    ends_at = None
+    pending = b""
+    next_at = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if ends_at is not None and now >= ends_at:
+            return 0
+        if not os.path.isdir(options["lease"]):
+            return 3
+        if now >= next_at:
+            if journal is not None and not paused:
+                journal.append()
+            next_at = max(next_at + interval, now)
+        wake = next_at if ends_at is None else min(next_at, ends_at)
+        if not select.select([0], [], [], max(0.0, wake - time.monotonic()))[0]:
+            continue
+        data = os.read(0, 4096)
+        if not data:
+            return 2
+        *lines, pending = (pending + data).split(b"\n")
+        for line in lines:
+            word, _, argument = line.decode().partition(" ")
+            if word == "shutdown":
+                ends_at = time.monotonic() + float(argument)
+            elif word in ("suspend", "resume"):
+                paused = word == "suspend"
+            elif word == "handover":
+                paused = True
+            os.write(1, f"{word} {journal.number if journal else 0}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(run(json.loads(sys.argv[1])))

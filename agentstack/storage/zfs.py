@@ -1,0 +1,393 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ZFS pools over a host's disks, with datasets and volumes whose bytes are real (facts §10).
+
+What a pool is made of stands in the label of every member disk, as with the real thing: a pool exists as long as its
+disks do, on whatever name they have. Its data is kept beside the disks, one directory a pool: a volume is a sparse
+file, a file system a directory, a snapshot a copy of either with `@NAME` behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentstack.errors import AgentError
+from agentstack.storage import signatures, sparse
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+TEXTS = {
+    "pool_exists": "pool '{name}' already exists on node '{node}'",
+    "even": "raid10 needs an even number of disks",
+    "single": "please give only one disk for single disk mode",
+    "minimum": "{level} needs at least {count} disks",
+    "no_pool": "cannot open '{name}': no such pool",
+    "no_dataset": "cannot open '{name}': dataset does not exist",
+    "no_snapshot": "could not find any snapshots to destroy; check snapshot names.",
+    "exists": "cannot create '{name}': dataset already exists",
+    "no_parent": "cannot create '{name}': parent does not exist",
+    "no_space": "cannot create '{name}': out of space",
+    "busy": "cannot destroy '{name}': dataset is busy",
+    "pool_busy": "cannot unmount '/{name}': pool or dataset is busy",
+    "snapshot_exists": "cannot create snapshot '{name}': dataset already exists",
+    "suspended": "cannot open '{name}': pool I/O is currently suspended",
+}
+
+MINIMUM = {
+    **{"single": 1, "mirror": 2, "raid10": 4, "raidz": 3, "raidz2": 4, "raidz3": 5},
+    **{"draid": 3, "draid2": 4, "draid3": 5},
+}
+"""Least number of disks by RAID level (facts §10)."""
+
+PARITY = {"raidz1": 1, "raidz2": 2, "raidz3": 3, "draid1": 1, "draid2": 2, "draid3": 3}
+
+
+@dataclass
+class Vdev:
+    """A top-level device of a pool: `kind` disk, mirror, raidz1 … and the by-id paths of its disks."""
+
+    kind: str
+    disks: list[str]
+    size: int
+    """Bytes of its smallest disk."""
+
+    @property
+    def parity(self) -> int:
+        return len(self.disks) - 1 if self.kind == "mirror" else PARITY.get(self.kind, 0)
+
+    @property
+    def raw_size(self) -> int:
+        """What `zpool list` counts: mirrors once, RAID-Z with its parity."""
+        return self.size if self.kind in ("disk", "mirror") else self.size * len(self.disks)
+
+    @property
+    def usable(self) -> float:
+        """The part of `raw_size` that data can take."""
+        return 1.0 if self.kind in ("disk", "mirror") else 1 - self.parity / len(self.disks)
+
+
+@dataclass
+class Dataset:
+    """A file system or a volume; times in seconds since the epoch, sizes in bytes."""
+
+    kind: str
+    created: float
+    volsize: int | None = None
+    sparse: bool = False
+    properties: dict[str, str] = field(default_factory=dict)
+    snapshots: dict[str, float] = field(default_factory=dict)
+    """Creation time by name, oldest first."""
+
+
+@dataclass
+class Pool:
+    """An imported pool. `datasets` by full name (`tank`, `tank/vm-100-disk-0`)."""
+
+    name: str
+    guid: str
+    vdevs: list[Vdev]
+    ashift: int
+    created: float
+    directory: Path
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(vdev.raw_size for vdev in self.vdevs)
+
+    @property
+    def usable(self) -> int:
+        """Bytes that data can take, after parity and the reserve that ZFS keeps (1/32, at least 128 MiB)."""
+        net = sum(int(vdev.raw_size * vdev.usable) for vdev in self.vdevs)
+        return net - min(max(net // 32, 128 << 20), 128 << 30)
+
+    def path(self, name: str, snapshot: str | None = None) -> Path:
+        """Where the bytes of a dataset (or of a snapshot of it) are."""
+        dataset = self.datasets[name]
+        relative = name.removeprefix(self.name).lstrip("/") + (f"@{snapshot}" if snapshot else "")
+        return self.directory / "data" / (f"{relative}.raw" if dataset.kind == "volume" else relative)
+
+    def save(self) -> None:
+        text = json.dumps({name: asdict(dataset) for name, dataset in self.datasets.items()})
+        new = self.directory / "datasets.json.new"
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.directory / "datasets.json")
+
+
+class Zfs:
+    """The pools of one host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.directory = host.state / "zfs"
+        self.pools: dict[str, Pool] = {}
+
+    async def start(self) -> None:
+        self.host.disks.holders.append(self.holds)
+        self.import_all()
+
+    async def stop(self) -> None:
+        """Everything is on disk after each change."""
+
+    def import_all(self) -> None:
+        """Find the pools whose labels stand on the host's disks."""
+        for disk in self.host.disks.all():
+            for part in signatures.read_partitions(disk.image):
+                label = signatures.read_zfs_label(disk.image, part.start)
+                if label and label["guid"] and label["name"] not in self.pools:
+                    self._import(label)
+
+    def _import(self, label: dict[str, Any]) -> None:
+        directory = self.directory / label["guid"]
+        pool = Pool(
+            *(label["name"], label["guid"], [Vdev(**vdev) for vdev in label["vdevs"]]),
+            *(label["ashift"], label["created"], directory),
+        )
+        stored = json.loads((directory / "datasets.json").read_text())
+        pool.datasets = {name: Dataset(**values) for name, values in stored.items()}
+        self.pools[pool.name] = pool
+
+    # ---- pools ------------------------------------------------------------------------------------------------------
+
+    def pool(self, name: str) -> Pool:
+        """The imported pool of that name. Raises AgentError."""
+        if name not in self.pools:
+            raise AgentError(TEXTS["no_pool"].format(name=name))
+        return self.pools[name]
+
+    def check_layout(self, name: str, level: str, count: int) -> None:
+        """Raise AgentError when a pool of that name and level cannot be made of `count` disks."""
+        if name in self.pools:
+            raise AgentError(TEXTS["pool_exists"].format(name=name, node=self.host.name))
+        if level == "raid10" and count % 2:
+            raise AgentError(TEXTS["even"])
+        if level == "single" and count > 1:
+            raise AgentError(TEXTS["single"])
+        if count < MINIMUM[level]:
+            raise AgentError(TEXTS["minimum"].format(level=level, count=MINIMUM[level]))
+
+    def create_pool(self, name: str, level: str, devices: list[str], ashift: int, compression: str) -> Pool:
+        """Make a pool over free disks and import it. Raises AgentError in the server's words, with nothing changed."""
+        disks = [self.host.disks.assert_unused(device) for device in devices]
+        self.check_layout(name, level, len(disks))
+        taken = [self.host.disks.take(disk.device, "ZFS") for disk in disks]
+        sizes = {disk.by_id: part.size for disk, part in taken}
+        groups = [list(sizes)[i : i + 2] for i in range(0, len(sizes), 2)] if level == "raid10" else [list(sizes)]
+        kind = {"single": "disk", "raid10": "mirror", "raidz": "raidz1", "draid": "draid1"}.get(level, level)
+        created = self.host.clock.now()
+        pool = Pool(
+            name=name,
+            guid=str(secrets.randbits(63)),
+            vdevs=[Vdev(kind, group, min(sizes[disk] for disk in group)) for group in groups],
+            ashift=ashift,
+            created=created,
+            directory=self.directory,
+        )
+        pool.directory = self.directory / pool.guid
+        (pool.directory / "data").mkdir(parents=True)
+        pool.datasets[name] = Dataset("filesystem", created, properties={"compression": compression})
+        pool.save()
+        label = {
+            **{"name": name, "guid": pool.guid, "ashift": ashift, "created": created},
+            "vdevs": [asdict(vdev) for vdev in pool.vdevs],
+        }
+        for disk, part in taken:
+            signatures.write_zfs_label(disk.image, part.start, label)
+        self.pools[name] = pool
+        return pool
+
+    def destroy_pool(self, name: str) -> list[str]:
+        """End a pool and everything in it; returns the device paths of its disks. Their labels stay, as destroyed."""
+        pool = self.pool(name)
+        if any(self.host.guests.uses(pool.path(dataset)) for dataset in pool.datasets):
+            raise AgentError(TEXTS["pool_busy"].format(name=name))
+        devices = []
+        for disk in self.host.disks.all():
+            for part in signatures.read_partitions(disk.image):
+                label = signatures.read_zfs_label(disk.image, part.start)
+                if label and label["guid"] == pool.guid:
+                    devices.append(disk.device)
+                    # the destroyed mark of the real label: the signature still counts as "in use", the pool is gone
+                    signatures.write_zfs_label(disk.image, part.start, {"destroyed": True, "name": "", "guid": ""})
+        del self.pools[name]
+        shutil.rmtree(pool.directory)
+        return devices
+
+    def holds(self, device: str) -> bool:
+        """Tell whether an imported pool has this disk or partition."""
+        disk, _ = self.host.disks.find(device)
+        return any(disk.by_id in vdev.disks for pool in self.pools.values() for vdev in pool.vdevs)
+
+    def missing(self, pool: Pool) -> set[str]:
+        """By-id paths of the pool's disks that the host does not see."""
+        present = {disk.by_id for disk in self.host.disks.all()}
+        return {disk for vdev in pool.vdevs for disk in vdev.disks if disk not in present}
+
+    def vdev_state(self, vdev: Vdev, missing: set[str]) -> str:
+        """ONLINE, DEGRADED (redundancy lost) or UNAVAIL (data lost) of one top-level device."""
+        lost = sum(disk in missing for disk in vdev.disks)
+        return "ONLINE" if not lost else "DEGRADED" if lost <= vdev.parity else "UNAVAIL"
+
+    def health(self, pool: Pool) -> str:
+        """ONLINE, DEGRADED or SUSPENDED, as `zpool list` shows it."""
+        missing = self.missing(pool)
+        states = {self.vdev_state(vdev, missing) for vdev in pool.vdevs}
+        return "SUSPENDED" if "UNAVAIL" in states else "DEGRADED" if "DEGRADED" in states else "ONLINE"
+
+    def summary(self, pool: Pool) -> dict[str, Any]:
+        """A pool as `GET disks/zfs` lists it."""
+        alloc = sparse.allocated(pool.directory / "data") + (128 << 10)
+        return {
+            **{"name": pool.name, "size": pool.size, "alloc": alloc, "free": pool.size - alloc, "frag": 0, "dedup": 1},
+            "health": self.health(pool),
+        }
+
+    # ---- datasets ---------------------------------------------------------------------------------------------------
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file system or volume of that full name."""
+        pool = self.pools.get(name.partition("/")[0])
+        return pool is not None and name in pool.datasets
+
+    def dataset(self, name: str) -> tuple[Pool, Dataset]:
+        """Pool and dataset for a full name. Raises AgentError when there is none or the pool has lost its disks."""
+        pool = self.pools.get(name.partition("/")[0])
+        if pool is None or name not in pool.datasets:
+            raise AgentError(TEXTS["no_dataset"].format(name=name))
+        if self.health(pool) == "SUSPENDED":
+            raise AgentError(TEXTS["suspended"].format(name=name))
+        return pool, pool.datasets[name]
+
+    def path(self, name: str) -> Path:
+        """Where the bytes of a volume or file system are."""
+        return self.dataset(name)[0].path(name)
+
+    def children(self, name: str) -> Iterator[tuple[str, Dataset]]:
+        """Everything directly below a dataset, as (full name, dataset)."""
+        pool, _ = self.dataset(name)
+        for other, dataset in pool.datasets.items():
+            if other.startswith(f"{name}/") and "/" not in other[len(name) + 1 :]:
+                yield other, dataset
+
+    def used(self, pool: Pool, name: str) -> int:
+        """Bytes that a dataset with all below it takes, reservations of thick volumes included."""
+        total = 0
+        for other, dataset in pool.datasets.items():
+            if other == name or other.startswith(f"{name}/"):
+                snapshots = sum(sparse.allocated(pool.path(other, snapshot)) for snapshot in dataset.snapshots)
+                own = self.referenced(pool, other) + snapshots
+                reserved = dataset.volsize if dataset.volsize and not dataset.sparse else 0
+                total += max(own, reserved)
+        return total
+
+    def referenced(self, pool: Pool, name: str) -> int:
+        """Bytes of a dataset's own data."""
+        path = pool.path(name)
+        if pool.datasets[name].kind == "volume" or name != pool.name:
+            return sparse.allocated(path) + (24 << 10)
+        return 24 << 10
+
+    def available(self, pool: Pool) -> int:
+        """Bytes that can still be written or reserved in the pool."""
+        return max(0, pool.usable - self.used(pool, pool.name))
+
+    def create_volume(self, name: str, size: int, *, thin: bool = False) -> Path:
+        """Make a volume of `size` bytes, reserved unless `thin`; returns its file."""
+        pool = self._room_for(name, 0 if thin else size)
+        pool.datasets[name] = Dataset("volume", self.host.clock.now(), volsize=size, sparse=thin)
+        path = pool.path(name)
+        sparse.create(path, size)
+        pool.save()
+        return path
+
+    def create_filesystem(self, name: str, properties: dict[str, str]) -> Path:
+        """Make a file system (`properties`: refquota …); returns its directory."""
+        pool = self._room_for(name, 0)
+        pool.datasets[name] = Dataset("filesystem", self.host.clock.now(), properties=properties)
+        path = pool.path(name)
+        path.mkdir(parents=True)
+        pool.save()
+        return path
+
+    def _room_for(self, name: str, size: int) -> Pool:
+        parent = name.rpartition("/")[0]
+        if not self.exists(parent):
+            raise AgentError(TEXTS["no_parent"].format(name=name))
+        pool, _ = self.dataset(parent)
+        if name in pool.datasets:
+            raise AgentError(TEXTS["exists"].format(name=name))
+        if size > self.available(pool):
+            raise AgentError(TEXTS["no_space"].format(name=name))
+        return pool
+
+    def resize(self, name: str, size: int) -> None:
+        """Set the size of a volume."""
+        pool, dataset = self.dataset(name)
+        os.truncate(pool.path(name), size)
+        dataset.volsize = size
+        pool.save()
+
+    def destroy(self, name: str) -> None:
+        """Remove a dataset with its snapshots."""
+        pool, dataset = self.dataset(name)
+        if self.host.guests.uses(pool.path(name)):
+            raise AgentError(TEXTS["busy"].format(name=name))
+        for snapshot in dataset.snapshots:
+            _remove(pool.path(name, snapshot))
+        _remove(pool.path(name))
+        del pool.datasets[name]
+        pool.save()
+
+    # ---- snapshots --------------------------------------------------------------------------------------------------
+
+    def snapshot(self, name: str, snapshot: str) -> None:
+        """Keep the present state of a dataset under a name."""
+        pool, dataset = self.dataset(name)
+        if snapshot in dataset.snapshots:
+            raise AgentError(TEXTS["snapshot_exists"].format(name=f"{name}@{snapshot}"))
+        _duplicate(pool.path(name), pool.path(name, snapshot))
+        dataset.snapshots[snapshot] = self.host.clock.now()
+        pool.save()
+
+    def rollback(self, name: str, snapshot: str) -> None:
+        """Bring a dataset back to a snapshot."""
+        pool, dataset = self.dataset(name)
+        if snapshot not in dataset.snapshots:
+            raise AgentError(TEXTS["no_dataset"].format(name=f"{name}@{snapshot}"))
+        _remove(pool.path(name))
+        _duplicate(pool.path(name, snapshot), pool.path(name))
+        pool.save()
+
+    def destroy_snapshot(self, name: str, snapshot: str) -> None:
+        """Forget a snapshot."""
+        pool, dataset = self.dataset(name)
+        if snapshot not in dataset.snapshots:
+            raise AgentError(TEXTS["no_snapshot"])
+        _remove(pool.path(name, snapshot))
+        del dataset.snapshots[snapshot]
+        pool.save()
+
+
+def _duplicate(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        sparse.copy(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
