@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Join a standalone node to a cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_member
+short_description: Join a node to a Proxmox VE cluster
+version_added: 0.1.0
+author: [Quorate contributors (@quorate)]
+description:
+  - The connection is one to a member of the cluster; the node is contacted at O(address) only to start the join.
+  - A join replaces everything under C(/etc/pve) of the joining node, its certificate included, and ends its logins. It is
+    therefore followed at the member, until the node is listed, online and the cluster quorate, and the node's new
+    certificate is the one that it answers with.
+  - A join that was begun earlier and not seen to its end is taken up. A node that is a member already is left as it is.
+  - Nodes join one at a time. Run this module in sequence.
+  - A node with guests, or one that is in a cluster already, is refused before anything is sent to it.
+  - Needs C(root@pam) with its password on both sides; the server refuses API tokens here.
+extends_documentation_fragment:
+  - quorate.pve.connection
+  - quorate.pve.connection.writes
+options:
+  node:
+    description: Name of the joining node.
+    type: str
+    required: true
+  address:
+    description: Address of the joining node's API.
+    type: str
+    required: true
+  fingerprint:
+    description: SHA-256 fingerprint of the certificate that the joining node has before the join.
+    type: str
+  user:
+    description: User on the joining node. The connection's O(api_user) if not given.
+    type: str
+  password:
+    description: Password of O(user) on the joining node. The connection's O(api_password) if not given.
+    type: str
+  peer_password:
+    description: Password of C(root@pam) on the cluster's member, which the joining node uses. The connection's if not given.
+    type: str
+  links:
+    description: Addresses of the joining node on the cluster's links. All links of the cluster must be given.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      number:
+        description: Number of the link, 0 to 7.
+        type: int
+        required: true
+      address:
+        description: Address (or name) of the joining node on that link.
+        type: str
+        required: true
+  votes:
+    description: Votes of the node, 1 if not given.
+    type: int
+  nodeid:
+    description: Number of the node in the cluster; the lowest free one if not given.
+    type: int
+  timeout:
+    description: Seconds to wait until the node is a member and the cluster quorate.
+    type: int
+    default: 300
+"""
+
+EXAMPLES = r"""
+- name: The second member
+  quorate.pve.cluster_member:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    api_fingerprints: ["{{ hostvars.pve1.pve_fingerprint }}"]
+    api_trust_file: "{{ playbook_dir }}/trust.json"
+    node: pve2
+    address: 192.0.2.12
+    fingerprint: "{{ hostvars.pve2.pve_fingerprint }}"
+    links:
+      - {number: 0, address: 192.0.2.12}
+      - {number: 1, address: 198.51.100.12}
+"""
+
+RETURN = r"""
+plan:
+  description: What was (in check mode, would be) done, as C(action), C(object) and C(fields).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{action: create, object: member pve2, fields: {address: {before: null, after: 192.0.2.12}}}]
+cluster:
+  description: Name of the cluster.
+  returned: success
+  type: str
+nodes:
+  description: Names of its members.
+  returned: success
+  type: list
+  elements: str
+online:
+  description: Whether the node is online. A member that is switched off is only warned about.
+  returned: success
+  type: bool
+fingerprint:
+  description: Fingerprint of the node's certificate, as the cluster knows it; also in O(api_trust_file).
+  returned: when the node is a member
+  type: str
+unknown:
+  description: What could not be checked in check mode, because the cluster does not exist yet.
+  returned: in check mode
+  type: list
+  elements: str
+calls:
+  description: Number of API calls made.
+  returned: always
+  type: int
+"""
