@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make site` builds everything and shows it; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+ROOT := $(CURDIR)
+VENV := $(ROOT)/.venv
+BIN := $(VENV)/bin
+LINK := .ansible/collections/ansible_collections/quorate/pve
+LAB_DIR := $(or $(QUORATE_LAB_DIR),.agentstack/lab)
+
+# molecule and ansible-compat look for ansible-config in PATH
+export PATH := $(BIN):$(PATH)
+unexport PYTHONPATH
+export MOLECULE_GLOB := molecule/*/molecule.yml
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- the environment
+
+$(BIN)/python:
+	@python=$$(scripts/find-python)
+	"$$python" -m venv $(VENV)
+
+# What `make site` needs; the development tools come with the first `make test`
+$(VENV)/.site: pyproject.toml | $(BIN)/python
+	@echo "environment   installing into .venv"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "environment   installing the development tools into .venv"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.site
+
+# The checkout is the collection: Ansible finds it by this link
+$(LINK):
+	@mkdir -p $(@D)
+	ln -sfn ../../../.. $@
+
+.PHONY: venv
+venv: $(VENV)/.dev $(LINK)  ## the environment with the development tools
+
+# ---- the site
+
+.PHONY: site
+site: $(VENV)/.site $(LINK)  ## the lab: agents, cluster, everything in inventory/lab
+	@ansible-playbook site.yml $(ARGS)
+
+.PHONY: down
+down:  ## stop the lab's agents; `make site` starts them again with what they had
+	@if [ -x $(BIN)/agentstack ] && [ -d "$(LAB_DIR)" ]; then $(BIN)/agentstack down --dir "$(LAB_DIR)"; fi
+
+.PHONY: clean
+clean: down  ## remove everything that make made
+	@rm -rf "$(LAB_DIR)" .agentstack .ansible build .venv quorate.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- tests
+
+.PHONY: lint
+lint: venv  ## formatting, types, YAML, playbooks, documentation
+	@scripts/lint
+
+.PHONY: test
+test: lint  ## what a change must pass: lint and the quick tests
+	@pytest -n 2 -m 'not long' $(ARGS)
+
+.PHONY: test-long
+test-long: venv  ## everything else: molecule, sanity, fresh clone, build and install
+	@scripts/test-long
+
+.PHONY: molecule
+molecule: venv  ## every molecule scenario
+	@molecule test --all --workers 2
+
+.PHONY: docs
+docs: venv  ## write docs/variables.md and docs/modules.md anew
+	@$(BIN)/python scripts/variables_table.py
+
+.PHONY: dist
+dist: venv  ## the collection's tarball in build/
+	@ansible-galaxy collection build --force --output-path build

@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cross-checks of the variables of one cluster: what can be known to be wrong without asking a server.
+
+Every finding names the path into the variables, what is wrong there and what would be right. Private to this collection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import Node
+
+Element = Mapping[str, Any]
+Check = Callable[[Mapping[str, Any], list[Node]], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Elements:
+    """What is common to the elements of one list variable.
+
+    `key`: the fields that name an element, together unique. `nodes`: fields with the name of a node, a list of names, or
+    a mapping from names. `every`: "*" stands for all nodes.
+    """
+
+    key: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+    every: bool = False
+
+
+LISTS = {
+    "pve_links": Elements(key=("number",)),
+    "pve_zfs_pools": Elements(key=("node", "name"), nodes=("node",), every=True),
+    "pve_storages": Elements(key=("storage",), nodes=("nodes",)),
+    "pve_guests": Elements(key=("vmid",), nodes=("node",)),
+    "pve_replication_jobs": Elements(key=("guest", "target"), nodes=("target",)),
+    "pve_ha_affinity": Elements(key=("name",), nodes=("nodes",)),
+    "pve_ha_resources": Elements(key=("sid",)),
+}
+
+
+def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
+    """Everything that is wrong with `variables` (name to value; None = left alone) for a cluster of `nodes`."""
+    given = {name: value for name, value in variables.items() if value is not None}
+    found: list[str] = []
+    for name, value in given.items():
+        if name in LISTS:
+            found += list_problems(name, value, {node["name"] for node in nodes})
+    if not found:  # the checks below read fields that the checks above look for
+        for check in CHECKS:
+            found += check(given, nodes)
+    return found
+
+
+def list_problems(name: str, value: Any, node_names: set[str]) -> list[str]:
+    """Missing or repeated keys and unknown nodes in the list variable `name`."""
+    if not isinstance(value, list):
+        return [f"{name}: must be a list, is {_kind(value)}."]
+    rules = LISTS[name]
+    found: list[str] = []
+    first_with: dict[tuple[str, ...], int] = {}
+    for index, element in enumerate(value):
+        if not isinstance(element, Mapping):
+            found.append(f"{name}[{index}]: must be a mapping with {' and '.join(rules.key)}, is {_kind(element)}.")
+            continue
+        missing = [field for field in rules.key if element.get(field) is None]
+        if missing:
+            found.append(f"{name}[{index}]: {' and '.join(missing)} missing.")
+            continue
+        key = tuple(str(element[field]) for field in rules.key)
+        where = path(name, index, element)
+        if key in first_with:
+            found.append(f"{where}: the same {' and '.join(rules.key)} as {name}[{first_with[key]}]. Remove one of them.")
+        first_with.setdefault(key, index)
+        if element.get("state") == "absent":
+            continue
+        for field in rules.nodes:
+            for node in _names(element.get(field)):
+                if node not in node_names and not (rules.every and node == "*"):
+                    known = ", ".join(sorted(node_names))
+                    found.append(f"{where}: {field} names {node}, which is no node of this cluster ({known}).")
+    return found
+
+
+def path(name: str, index: int, element: Element) -> str:
+    """`pve_guests[3] (104)`: where an element stands, and what it is called."""
+    return f"{name}[{index}] ({' '.join(str(element[field]) for field in LISTS[name].key)})"
+
+
+def _names(value: Any) -> Iterable[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _kind(value: Any) -> str:
+    names = {str: "text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
+    return next((text for kind, text in names.items() if isinstance(value, kind)), type(value).__name__)
+
+
+def _cluster_name(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    # facts: a label of at most 15 characters, no underscore
+    name = variables.get("pve_cluster_name")
+    if name is not None and not re.fullmatch(r"(?=.{1,15}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", str(name)):
+        yield (
+            f"pve_cluster_name ({name}): must be 1 to 15 letters, digits and hyphens, "
+            "beginning and ending with a letter or digit."
+        )
+
+
+def _node_identity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    """Hosts without an address, and two hosts with one node name or one address."""
+    hosts_of: dict[tuple[str, str], list[str]] = {}
+    for node in nodes:
+        if not node["address"]:
+            yield f"{node['host']}: pve_address is missing: the address of the node's API."
+        for what, value in _identities(node):
+            hosts_of.setdefault((what, value), []).append(node["host"])
+    for (what, value), hosts in hosts_of.items():
+        if len(hosts) > 1:
+            yield f"{' and '.join(hosts)}: both have {what} {value}. Each host of a cluster needs its own."
+
+
+def _identities(node: Node) -> set[tuple[str, str]]:
+    links = {link["address"] for link in node["links"]} | {node["address"]}
+    return {("the node name (pve_node)", node["name"])} | {
+        ("the address (pve_address, pve_link_addresses)", address) for address in links if address
+    }
+
+
+def _links(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    """Links as corosync's knet transport allows them: numbers 0 to 7, priorities 0 to 255, one address a node on each."""
+    for index, link in enumerate(variables.get("pve_links") or []):
+        where = path("pve_links", index, link)
+        if not _whole_number(link["number"], 0, 7):
+            yield f"{where}: number must be 0 to 7."
+        if link.get("priority") is not None and not _whole_number(link["priority"], 0, 255):
+            yield f"{where}: priority must be 0 to 255, is {link['priority']}."
+        if link.get("network") is not None and not _is_network(link["network"]):
+            yield f"{where}: network must be like 10.0.0.0/24, is {link['network']}."
+    for node in nodes:
+        seen: dict[str, int] = {}
+        for link in node["links"]:
+            address = link["address"]
+            if not address:
+                yield (
+                    f"{node['host']}: no address on link {link['number']}. Set pve_link_addresses: "
+                    f"{{{link['number']}: ADDRESS}} for the host, or the link's network in pve_links."
+                )
+            elif address in seen:
+                yield f"{node['host']}: links {seen[address]} and {link['number']} have the same address {address}."
+            else:
+                seen[address] = link["number"]
+
+
+def _whole_number(value: Any, low: int, high: int) -> bool:
+    return re.fullmatch(r"\d+", str(value)) is not None and low <= int(value) <= high
+
+
+def _is_network(value: Any) -> bool:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _replication_targets(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    """A guest is not replicated to the node where it is."""
+    home = {str(guest["vmid"]): guest.get("node") for guest in variables.get("pve_guests") or []}
+    for index, job in enumerate(variables.get("pve_replication_jobs") or []):
+        if job.get("state") != "absent" and home.get(str(job["guest"])) == job["target"]:
+            where = path("pve_replication_jobs", index, job)
+            yield f"{where}: target is the node where pve_guests puts the guest. Name another node."
+
+
+def _sids(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    for index, resource in enumerate(variables.get("pve_ha_resources") or []):
+        if not re.fullmatch(r"(vm|ct):[1-9]\d+", str(resource["sid"])):
+            yield f"{path('pve_ha_resources', index, resource)}: sid must be like vm:101 or ct:101."
+
+
+def _affinity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    """A resource stands in at most one affinity, as on the server in at most one group or node-affinity rule."""
+    first_in: dict[str, str] = {}
+    for index, affinity in enumerate(variables.get("pve_ha_affinity") or []):
+        if affinity.get("state") == "absent":
+            continue
+        where = path("pve_ha_affinity", index, affinity)
+        for sid in affinity.get("resources") or []:
+            if sid in first_in:
+                yield f"{where}: {sid} stands in {first_in[sid]} too. A resource can have one affinity only."
+            first_in.setdefault(sid, where)
+
+
+CHECKS: tuple[Check, ...] = (
+    _cluster_name,
+    _node_identity,
+    _links,
+    _replication_targets,
+    _sids,
+    _affinity,
+)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes of one cluster as the inventory describes them. Private to this collection."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+
+class LinkAddress(TypedDict):
+    """A node's end of one corosync link."""
+
+    number: int
+    address: str | None
+    priority: int | None
+
+
+class Node(TypedDict):
+    """One node of a cluster: `host` is its name in the inventory, `name` the one it has itself."""
+
+    host: str
+    name: str
+    address: str | None
+    fingerprint: str | None
+    links: list[LinkAddress]
+
+
+def node_table(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], links: Iterable[Mapping[str, Any]] | None
+) -> list[Node]:
+    """The nodes in the inventory's order, from pve_node, pve_address, pve_fingerprint and pve_link_addresses of each host.
+
+    An address that cannot be told is None: finding fault is the business of _site_checks.
+    """
+    return [_node(host, hostvars[host], list(links or [])) for host in hosts]
+
+
+def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]]) -> Node:
+    address = variables.get("pve_address")
+    own = {str(number): value for number, value in (variables.get("pve_link_addresses") or {}).items()}
+    return {
+        "host": host,
+        "name": variables.get("pve_node") or host.partition(".")[0],
+        "address": address,
+        "fingerprint": variables.get("pve_fingerprint"),
+        "links": [
+            {
+                "number": link["number"],
+                "address": own.get(str(link["number"])) or address_in(link.get("network"), address),
+                "priority": link.get("priority"),
+            }
+            for link in links
+            if isinstance(link, Mapping) and "number" in link
+        ],
+    }
+
+
+def address_in(network: str | None, address: str | None) -> str | None:
+    """`address` itself if it lies in `network`, else the address with its host part there; None if there is no telling.
+
+    The guess is safe: a node refuses to create or join a cluster with a link address that is not its own.
+    """
+    if not network or not address:
+        return None
+    try:
+        net = ipaddress.ip_network(network, strict=False)
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if ip.version != net.version:
+        return None
+    return str(ip if ip in net else net[int(ip) & int(net.hostmask)])
