@@ -216,9 +216,10 @@ def _assign(cluster: ClusterMap, pool: Pool, settings: dict[str, Any]) -> None:
         values["rule"] = known.id
     if values.get("min_size", pool.min_size) > values.get("size", pool.size):
         raise AgentError(f"pool min_size must be between 1 and size, which is set to {values.get('size', pool.size)}")
-    for key, value in values.items():
+    for key in values:
         if not hasattr(pool, key):
             raise AgentError(f"unrecognized variable '{key}'")
+    for key, value in values.items():
         setattr(pool, key, value)
 
 
@@ -229,7 +230,7 @@ def _check_pg_budget(cluster: ClusterMap, new: Pool) -> None:
     copies = sum(pool.pg_num * pool.size for pool in cluster.pools.values()) + new.pg_num * new.size
     if copies > MAX_PGS_PER_OSD * osds:
         raise AgentError(
-            f"pg_num {new.pg_num} size {new.size} for this pool would result in {copies // osds} cumulative PGs per OSD "
-            f"({copies} total PG replicas on {osds} 'in' root OSDs by crush rule) which exceeds the "
+            f"pg_num {new.pg_num} size {new.size} for this pool would result in {copies // osds} cumulative PGs per "
+            f"OSD ({copies} total PG replicas on {osds} 'in' root OSDs by crush rule) which exceeds the "
             f"mon_max_pg_per_osd value of {MAX_PGS_PER_OSD}"
         )
