@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["pve", "pbs", "witness"]
@@ -55,7 +55,10 @@ class Network:
 
 @dataclass(frozen=True)
 class HostSpec:
-    """One host. `number` is the last byte of its addresses; `memory` in bytes; `clock_offset` in seconds."""
+    """One host. `number` is the last byte of its addresses; `memory` in bytes; `clock_offset` in seconds.
+
+    `addresses` by network name, the management network first.
+    """
 
     name: str
     kind: Kind
@@ -66,8 +69,25 @@ class HostSpec:
     cpus: int
     site: str
     clock_offset: float
-    networks: tuple[str, ...]
     disks: tuple[Disk, ...]
+    addresses: dict[str, str] = field(hash=False)
+
+    @property
+    def address(self) -> str:
+        """The address of the API and of SSH."""
+        return next(iter(self.addresses.values()))
+
+    @property
+    def api_url(self) -> str | None:
+        """`https://ADDRESS:PORT`, or None for a host without an API."""
+        port = API_PORTS.get(self.kind)
+        return f"https://{self.address}:{port}" if port else None
+
+    @property
+    def ports(self) -> list[tuple[str, int]]:
+        """Every (address, port) that the host listens on for clients."""
+        api = [API_PORTS[self.kind]] if self.kind in API_PORTS else []
+        return [(self.address, port) for port in [*api, SSH_PORT]]
 
 
 @dataclass(frozen=True)
@@ -100,56 +120,33 @@ class ClusterSpec:
 
 @dataclass(frozen=True)
 class Stack:
-    """A whole stack. `scale`: stack seconds per real second; `boot_time` in stack seconds; `net`: 127.<net>.0.0/16."""
+    """A whole stack. `scale`: stack seconds per real second; `boot_time` in stack seconds; `net`: 127.<net>.0.0/16.
+
+    `net` is 0 as long as none is chosen (`on_net`). The first network is the management network.
+    """
 
     name: str
     net: int
     scale: float
     boot_time: float
-    networks: tuple[Network, ...]
-    hosts: tuple[HostSpec, ...]
+    networks: dict[str, Network] = field(hash=False)
+    hosts: dict[str, HostSpec] = field(hash=False)
     clusters: tuple[ClusterSpec, ...]
 
-    def host(self, name: str) -> HostSpec:
-        """The host called `name`; KeyError if there is none."""
-        for host in self.hosts:
-            if host.name == name:
-                return host
-        raise KeyError(name)
+    def on_net(self, net: int) -> Stack:
+        """The same stack with all addresses in 127.<net>.0.0/16."""
+        hosts = {
+            host.name: replace(
+                host,
+                addresses={name: f"127.{net}.{self.networks[name].index}.{host.number}" for name in host.addresses},
+            )
+            for host in self.hosts.values()
+        }
+        return replace(self, net=net, hosts=hosts)
 
-    def network(self, name: str) -> Network:
-        """The network called `name`; KeyError if there is none."""
-        for network in self.networks:
-            if network.name == name:
-                return network
-        raise KeyError(name)
-
-    @property
-    def management(self) -> Network:
-        """The network of the API and SSH: the first one."""
-        return self.networks[0]
-
-    def cidr(self, network: Network) -> str:
-        """The network's addresses: `127.64.0.0/24`."""
-        return f"127.{self.net}.{network.index}.0/24"
-
-    def address(self, host: HostSpec, network: Network | None = None) -> str:
-        """A host's address, on the management network unless another one is named."""
-        return f"127.{self.net}.{(network or self.management).index}.{host.number}"
-
-    def addresses(self, host: HostSpec) -> dict[str, str]:
-        """A host's address on each network that it is attached to, by network name."""
-        return {name: self.address(host, self.network(name)) for name in host.networks}
-
-    def api_url(self, host: HostSpec) -> str | None:
-        """`https://ADDRESS:PORT`, or None for a host without an API."""
-        port = API_PORTS.get(host.kind)
-        return f"https://{self.address(host)}:{port}" if port else None
-
-    def ports(self, host: HostSpec) -> list[tuple[str, int]]:
-        """Every (address, port) that the host listens on for clients."""
-        api = [API_PORTS[host.kind]] if host.kind in API_PORTS else []
-        return [(self.address(host), port) for port in [*api, SSH_PORT]]
+    def cidr(self, network: str) -> str:
+        """The addresses of the network of that name: `127.64.0.0/24`."""
+        return f"127.{self.net}.{self.networks[network].index}.0/24"
 
     def describe(self) -> dict[str, Any]:
         """The resolved stack for readers of `STATE/stack.json`."""
@@ -158,19 +155,19 @@ class Stack:
             "net": self.net,
             "scale": self.scale,
             "networks": {
-                network.name: {"cidr": self.cidr(network), "index": network.index, "mtu": network.mtu}
-                for network in self.networks
+                network.name: {"cidr": self.cidr(network.name), "index": network.index, "mtu": network.mtu}
+                for network in self.networks.values()
             },
             "hosts": {
                 host.name: {
                     "kind": host.kind,
                     "version": host.version,
                     "site": host.site,
-                    "address": self.address(host),
-                    "addresses": self.addresses(host),
-                    "api_url": self.api_url(host),
+                    "address": host.address,
+                    "addresses": host.addresses,
+                    "api_url": host.api_url,
                     "ssh_port": SSH_PORT,
                 }
-                for host in self.hosts
+                for host in self.hosts.values()
             },
         }

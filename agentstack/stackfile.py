@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads a stack file into a `Stack`; every error names the line and the path in the file.
 
-    name: lab
-    net: 64                            # optional: 127.64.0.0/16; else --net, else the first free one
-    scale: 20                          # durations are divided by this
-    boot_time: 20s                     # from power on until a host's services start, in stack time
-    defaults: {version: "9.2", memory: 16G, cpus: 8, site: dc1}
-    networks: {mgmt: {}, ring1: {latency: 0.3ms}}
-    hosts:
-      pve1: {kind: pve, disks: [{size: 32G}, {size: 64G, model: SSD-A, count: 2}]}
-    start: fresh                       # or clustered: {name, nodes, links, guests: {100: {node: pve1, …}}}
+name: lab
+net: 64                            # optional: 127.64.0.0/16; else --net, else the first free one
+scale: 20                          # durations are divided by this
+boot_time: 20s                     # from power on until a host's services start, in stack time
+defaults: {version: "9.2", memory: 16G, cpus: 8, site: dc1}
+networks: {mgmt: {}, ring1: {latency: 0.3ms}}
+hosts:
+  pve1: {kind: pve, disks: [{size: 32G}, {size: 64G, model: SSD-A, count: 2}]}
+start: fresh                       # or clustered: {name, nodes, links, guests: {100: {node: pve1, …}}}
 """
 
 from __future__ import annotations
@@ -65,8 +65,7 @@ def loads(source: str, name: str = "stack.yml", net: int | None = None) -> Stack
 
 def _stack(reader: Reader, net: int | None) -> Stack:
     networks = _networks(reader)
-    names = tuple(network.name for network in networks)
-    hosts = _hosts(reader, names)
+    hosts = _hosts(reader, tuple(networks))
     stack = Stack(
         name=reader.take("name", STACK_NAME, "stack"),
         net=reader.take("net", integer(1, 254), net or 0),
@@ -74,33 +73,31 @@ def _stack(reader: Reader, net: int | None) -> Stack:
         boot_time=reader.take("boot_time", parse_duration, 20.0),
         networks=networks,
         hosts=hosts,
-        clusters=_clusters(reader, hosts, names),
+        clusters=_clusters(reader, hosts, tuple(networks)),
     )
     reader.done()
     if net and stack.net != net:
         raise reader.error(f"is {stack.net}, but {net} was asked for", "net")
-    return stack
+    return stack.on_net(stack.net)
 
 
-def _networks(reader: Reader) -> tuple[Network, ...]:
-    networks = []
+def _networks(reader: Reader) -> dict[str, Network]:
+    networks: dict[str, Network] = {}
     for index, (name, entry) in enumerate(reader.entries("networks", NETWORK_NAME, {"mgmt": {}})):
-        networks.append(
-            Network(
-                name=name,
-                index=index,
-                latency=entry.take("latency", parse_duration, 0.0),
-                jitter=entry.take("jitter", parse_duration, 0.0),
-                loss=entry.take("loss", number(0, 1), 0.0),
-                mtu=entry.take("mtu", integer(576, 65520), 1500),
-                speed=entry.take("speed", integer(10, 400_000), 10_000),
-            )
+        networks[name] = Network(
+            name=name,
+            index=index,
+            latency=entry.take("latency", parse_duration, 0.0),
+            jitter=entry.take("jitter", parse_duration, 0.0),
+            loss=entry.take("loss", number(0, 1), 0.0),
+            mtu=entry.take("mtu", integer(576, 65520), 1500),
+            speed=entry.take("speed", integer(10, 400_000), 10_000),
         )
         entry.done()
-    return tuple(networks)
+    return networks
 
 
-def _hosts(reader: Reader, networks: tuple[str, ...]) -> tuple[HostSpec, ...]:
+def _hosts(reader: Reader, networks: tuple[str, ...]) -> dict[str, HostSpec]:
     defaults = reader.section("defaults", {})
     common = {
         "memory": defaults.take("memory", parse_size, 16 * 2**30),
@@ -113,7 +110,7 @@ def _hosts(reader: Reader, networks: tuple[str, ...]) -> tuple[HostSpec, ...]:
         raise defaults.error(f"{default_release!r} is not one of {', '.join(sorted(known))}", "version")
     defaults.done()
 
-    hosts: list[HostSpec] = []
+    hosts: dict[str, HostSpec] = {}
     numbers: dict[int, str] = {}
     for name, entry in reader.entries("hosts", HOST_NAME):
         kind: Kind = entry.take("kind", choice(*KINDS), "pve")
@@ -121,30 +118,28 @@ def _hosts(reader: Reader, networks: tuple[str, ...]) -> tuple[HostSpec, ...]:
         # the common release is the hypervisors' most of the time; the other kinds of host then take their own default
         default = default_release if default_release in releases else next(iter(releases))
         release = entry.take("version", choice(*releases), default)
-        position = FIRST_NUMBER[kind] + sum(host.kind == kind for host in hosts)
+        position = FIRST_NUMBER[kind] + sum(host.kind == kind for host in hosts.values())
         last_byte = entry.take("address", integer(2, 254), position)
         if last_byte in numbers:
             raise entry.error(f"{last_byte} is already the address of {numbers[last_byte]}", "address")
         numbers[last_byte] = name
-        hosts.append(
-            HostSpec(
-                name=name,
-                kind=kind,
-                release=release,
-                version=releases[release],
-                number=last_byte,
-                memory=entry.take("memory", parse_size, common["memory"]),
-                cpus=entry.take("cpus", integer(1, 8192), common["cpus"]),
-                site=entry.take("site", text, common["site"]),
-                clock_offset=entry.take("clock_offset", number(-1e9, 1e9), 0.0),
-                networks=_attached(entry, networks),
-                disks=_disks(entry, name),
-            )
+        hosts[name] = HostSpec(
+            name=name,
+            kind=kind,
+            release=release,
+            version=releases[release],
+            number=last_byte,
+            memory=entry.take("memory", parse_size, common["memory"]),
+            cpus=entry.take("cpus", integer(1, 8192), common["cpus"]),
+            site=entry.take("site", text, common["site"]),
+            clock_offset=entry.take("clock_offset", number(-1e9, 1e9), 0.0),
+            disks=_disks(entry, name),
+            addresses=dict.fromkeys(_attached(entry, networks), ""),
         )
         entry.done()
     if not hosts:
         raise reader.error("at least one host is needed", "hosts")
-    return tuple(hosts)
+    return hosts
 
 
 def _attached(entry: Reader, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -198,7 +193,7 @@ def _disk_name(kind: DiskType, before: list[Disk]) -> str:
     return f"sd{prefix}{chr(ord('a') + position % 26)}"
 
 
-def _clusters(reader: Reader, hosts: tuple[HostSpec, ...], networks: tuple[str, ...]) -> tuple[ClusterSpec, ...]:
+def _clusters(reader: Reader, hosts: dict[str, HostSpec], networks: tuple[str, ...]) -> tuple[ClusterSpec, ...]:
     if reader.data.get("start", "fresh") == "fresh":
         reader.take("start", text, "fresh")
         return ()
@@ -216,15 +211,17 @@ def _clusters(reader: Reader, hosts: tuple[HostSpec, ...], networks: tuple[str, 
     return tuple(clusters)
 
 
-def _cluster(entry: Reader, hosts: tuple[HostSpec, ...], networks: tuple[str, ...]) -> ClusterSpec:
-    pve = tuple(host.name for host in hosts if host.kind == "pve")
+def _cluster(entry: Reader, hosts: dict[str, HostSpec], networks: tuple[str, ...]) -> ClusterSpec:
+    pve = tuple(host.name for host in hosts.values() if host.kind == "pve")
     nodes = entry.words("nodes", choice(*pve), pve)
     cluster = ClusterSpec(
         name=entry.take("name", CLUSTER_NAME),
         nodes=nodes,
         links=entry.words("links", choice(*networks), networks[:1]),
         description=entry.take("description", text, None),
-        guests=tuple(_guest(vmid, guest, nodes) for vmid, guest in entry.entries("guests", integer(100, 999_999_999), {})),
+        guests=tuple(
+            _guest(vmid, guest, nodes) for vmid, guest in entry.entries("guests", integer(100, 999_999_999), {})
+        ),
     )
     entry.done()
     if not 1 <= len(cluster.links) <= 8:

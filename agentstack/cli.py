@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`agentstack`: stacks of agents that stand in for Proxmox hosts, on this machine."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agentstack import control, launch, statedir
+from agentstack.commands import follow, table
+from agentstack.reader import StackError
+
+app = typer.Typer(
+    help="Stacks of agents that stand in for Proxmox VE and Proxmox Backup Server hosts.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+State = Annotated[Path, typer.Option("--dir", help="State directory of the stack.", envvar="AGENTSTACK_DIR")]
+LAB = Path(".agentstack/lab")
+
+
+class PowerAction(enum.StrEnum):
+    """What a power button can do."""
+
+    off = "off"
+    on = "on"
+    reset = "reset"
+    pause = "pause"
+    resume = "resume"
+
+
+@app.command()
+def up(
+    file: Annotated[Path | None, typer.Option("--file", help="Stack file; needed for a new state directory.")] = None,
+    state: State = LAB,
+    net: Annotated[int | None, typer.Option(min=1, max=254, help="Use 127.NET.0.0/16.")] = None,
+) -> None:
+    """Start the stack's hosts and wait until all of them answer."""
+    outcome = launch.up(file, state, net)
+    names = " ".join(outcome.stack.hosts)
+    word = "are up already" if outcome.seconds is None else f"up in {outcome.seconds:.1f} s"
+    typer.echo(f"agents    {names} {word}            {state}")
+
+
+@app.command()
+def down(state: State = LAB) -> None:
+    """End everything that runs for the stack; its state stays."""
+    typer.echo(f"{state} is down" if launch.down(state) else f"{state} is not up: nothing to do")
+
+
+@app.command()
+def status(
+    state: State = LAB,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Show the hosts: power, addresses, cluster."""
+    try:
+        answer = control.request(state, {"do": "status"})
+    except control.NotRunning:
+        answer = statedir.status_when_down(state)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        Console().print(table.status(answer))
+    if not answer["up"]:
+        raise typer.Exit(3)
+
+
+@app.command()
+def logs(
+    host: Annotated[str | None, typer.Argument(help="A host; otherwise the supervisor.")] = None,
+    state: State = LAB,
+    follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is added.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines from the end.")] = 50,
+) -> None:
+    """Print the log of a host or of the supervisor."""
+    for line in follow.lines(statedir.log_file(state, host), lines, go_on=follow_on):
+        typer.echo(line)
+
+
+@app.command()
+def power(action: PowerAction, host: str, state: State = LAB) -> None:
+    """Press a host's power button: off cuts the power at once, pause freezes all of its processes."""
+    control.request(state, {"do": "power", "host": host, "action": action.value})
+
+
+def main() -> None:
+    """Entry point of the command; errors that the caller can put right are one message and exit status 1."""
+    try:
+        app()
+    except StackError as error:
+        typer.echo(f"agentstack: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)

@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host: what every part of it can reach, and the order in which the parts start."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib
+import importlib.util
+import logging
+import re
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentstack import install
+from agentstack.clock import Clock
+from agentstack.stack import HostSpec, Kind, Stack
+from agentstack.supervisor_client import SupervisorClient
+
+if TYPE_CHECKING:
+    from agentstack.certificates import Certificates
+    from agentstack.shell.server import ShellServer
+
+log = logging.getLogger(__name__)
+
+REPORT_PERIOD = 0.5
+"""Real seconds between two looks at what the status board shows."""
+
+
+class Part(Protocol):
+    """A piece of a host that runs as long as the host does."""
+
+    async def start(self) -> None:
+        """Begin; returns when others may use the part."""
+
+    async def stop(self) -> None:
+        """End in an orderly way."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table of parts: the attribute of Host, the class behind it, the kinds of host that have it."""
+
+    attribute: str
+    module: str
+    factory: str
+    kinds: tuple[Kind, ...] = ("pve",)
+
+
+PARTS = (
+    Entry("cluster", "agentstack.cluster.membership", "Membership"),
+    Entry("files", "agentstack.cluster.files", "ClusterFiles"),
+    Entry("certificates", "agentstack.certificates", "Certificates"),
+    Entry("access", "agentstack.access", "Access"),
+    Entry("tasks", "agentstack.tasks", "Tasks"),
+    Entry("api", "agentstack.api.server", "ApiServer"),
+    Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
+)
+"""Every part in the order of its start; the end goes the other way round."""
+
+
+class Host:
+    """A running host, created in its own process and handed to everything that belongs to it.
+
+    `root` is the host's root file system, `state` what the stack keeps about it (STATE/hosts/NAME); `boot_time` is
+    wall clock.
+    """
+
+    certificates: Certificates
+    shell: ShellServer
+
+    def __init__(self, stack: Stack, spec: HostSpec, state: Path, supervisor: SupervisorClient) -> None:
+        self.stack = stack
+        self.spec = spec
+        self.name = spec.name
+        self.kind = spec.kind
+        self.release = spec.release
+        self.version = spec.version
+        self.addresses = spec.addresses
+        self.address = spec.address
+        self.state = state / "hosts" / spec.name
+        self.root = self.state / "root"
+        self.disk_images = self.state / "disks"
+        self.supervisor = supervisor
+        self.clock = Clock(scale=stack.scale, offset=spec.clock_offset)
+        self.boot_time = self.clock.now()
+        self.parts: list[tuple[str, Part]] = []
+        for entry in PARTS:
+            if spec.kind in entry.kinds and importlib.util.find_spec(entry.module):
+                factory: Callable[[Host], Part] = getattr(importlib.import_module(entry.module), entry.factory)
+                part = factory(self)
+                setattr(self, entry.attribute, part)
+                self.parts.append((entry.attribute, part))
+
+    async def start(self) -> None:
+        """Start all parts in order."""
+        for name, part in self.parts:
+            await part.start()
+            log.info("%s started", name)
+
+    async def stop(self) -> None:
+        """Stop all parts, the last one first."""
+        for name, part in reversed(self.parts):
+            await part.stop()
+            log.info("%s stopped", name)
+
+    def facts(self) -> dict[str, Any]:
+        """What makes this host recognisable to clients that have not talked to it yet (`STATE/secrets.yml`)."""
+        return install.public_facts(self.root)
+
+    def report(self) -> dict[str, Any]:
+        """What the status board shows."""
+        return {}
+
+    async def run(self) -> None:
+        """Start, live until SIGTERM, stop."""
+        end = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
+        await self.start()
+        self.supervisor.ready(self.facts())
+        shown: dict[str, Any] = {}
+        while not end.is_set():
+            if (report := self.report()) != shown:
+                self.supervisor.report(shown := report)
+            try:
+                await asyncio.wait_for(end.wait(), REPORT_PERIOD)
+            except TimeoutError:
+                continue
+        await self.stop()
+
+
+def main(stack: Stack, spec: HostSpec, state: Path, wire: socket.socket) -> int:
+    """A host's process, from power on to its end; returns its exit status."""
+    supervisor = SupervisorClient(wire)
+    install.install(stack, spec, state)
+    try:
+        asyncio.run(Host(stack, spec, state, supervisor).run())
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        supervisor.failed(f"{spec.name} cannot listen: {re.sub(r'^.*?: ', '', str(error))}")
+        return 1
+    return 0

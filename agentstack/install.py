@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the installer leaves on a new host: its file system before the first boot, and its disks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from agentstack import pam, statedir
+from agentstack.stack import HostSpec, Stack
+
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
+
+DIRECTORIES = (
+    "etc/corosync",
+    "etc/network",
+    "etc/pve",
+    "etc/ssh",
+    "mnt",
+    "root/.ssh",
+    "run",
+    "tmp",
+    "var/lib/vz/dump",
+    "var/lib/vz/images",
+    "var/lib/vz/snippets",
+    "var/lib/vz/template/cache",
+    "var/lib/vz/template/iso",
+    "var/log/pve/tasks",
+    "var/tmp",
+)
+
+
+def install(stack: Stack, spec: HostSpec, state: Path) -> None:
+    """Make the host's file system and disks where they are missing; what exists stays as it is."""
+    directory = state / "hosts" / spec.name
+    disks = directory / "disks"
+    disks.mkdir(parents=True, exist_ok=True)
+    for disk in spec.disks:
+        image = disks / f"{disk.name}.img"
+        if not image.exists():
+            with image.open("xb") as stream:
+                stream.truncate(disk.size)
+    root = directory / "root"
+    if root.exists():
+        return
+    # an installation that was cut off is begun again from nothing
+    draft = directory / "root.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    for name in DIRECTORIES:
+        (draft / name).mkdir(parents=True, exist_ok=True)
+    (draft / "root/.ssh").chmod(0o700)
+    for name, content in _configuration(stack, spec).items():
+        (draft / name).write_text(content, encoding="utf-8")
+    pam.set_password(draft, "root", statedir.root_password(state))
+    _make_host_key(draft, spec.name)
+    draft.rename(root)
+
+
+def public_facts(root: Path) -> dict[str, Any]:
+    """What a client has to know to recognise the host: its SSH host key (OpenSSH form, without comment)."""
+    words = (root / f"{HOST_KEY}.pub").read_text(encoding="ascii").split()
+    return {"ssh_host_key": " ".join(words[:2])}
+
+
+def _configuration(stack: Stack, spec: HostSpec) -> dict[str, str]:
+    others = "".join(f"{host.address} {host.name}.{stack.name}.test {host.name}\n" for host in stack.hosts.values())
+    return {
+        "etc/hostname": f"{spec.name}\n",
+        "etc/hosts": f"127.0.0.1 localhost.localdomain localhost\n{others}",
+        "etc/network/interfaces": "",
+    }
+
+
+def _make_host_key(root: Path, name: str) -> None:
+    key = Ed25519PrivateKey.generate()
+    private = root / HOST_KEY
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    private.chmod(0o600)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    private.with_suffix(".pub").write_bytes(public + f" root@{name}\n".encode())
