@@ -57,7 +57,7 @@ class _Bounds(NamedTuple):
     """where ``*/step`` starts"""
 
 
-_YEARS = _Bounds(1, LAST_YEAR, 1970)
+_YEARS = _Bounds(1900, LAST_YEAR, 1970)
 _MONTHS = _Bounds(1, 12, 1)
 _DAYS = _Bounds(1, 31, 1)
 _HOURS = _Bounds(0, 23, 0)

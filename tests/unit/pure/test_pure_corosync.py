@@ -212,9 +212,9 @@ class TestNodes:
         conf = change.add_node(three(), "pve2", {0: "10.0.0.22", 1: "10.1.0.22"}, force=True)
         assert len(conf.nodes) == 3
         assert conf.node("pve2") == Node("pve2", 2, {0: "10.0.0.22", 1: "10.1.0.22"})
-        for options in ({"nodeid": 5}, {"votes": 2}):
+        for nodeid, votes in ((5, 1), (2, 2)):
             with pytest.raises(CorosyncConfError, match="can't add existing node 'pve2'"):
-                change.add_node(three(), "pve2", {0: "10.0.0.22", 1: "10.1.0.22"}, force=True, **options)
+                change.add_node(three(), "pve2", two_links, force=True, nodeid=nodeid, votes=votes)
 
     @pytest.mark.parametrize("name", ["pve3", "10.0.0.13", "10.1.0.13"])
     def test_remove_by_name_or_address(self, name: str) -> None:

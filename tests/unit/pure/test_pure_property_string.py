@@ -139,5 +139,7 @@ def test_round_trip(values: dict[str, Value]) -> None:
 
 @given(TEXT, st.none() | st.integers(0, 255))
 def test_round_trip_of_any_bare_value(address: str, priority: int | None) -> None:
-    values = {"address": address} if priority is None else {"address": address, "priority": priority}
+    values: dict[str, Value] = {"address": address}
+    if priority is not None:
+        values["priority"] = priority
     assert parse_property_string(format_property_string(values, LINK), LINK) == values

@@ -59,7 +59,10 @@ def test_order_is_a_parameter() -> None:
 
 
 def test_comments_and_missing_empty_lines_are_tolerated() -> None:
-    text = "# head\nresource-affinity: a\n\tresources vm:1,vm:2\n\t# inner\n\taffinity positive\nnode-affinity: b\n  strict 1\n"
+    text = (
+        "# head\nresource-affinity: a\n\tresources vm:1,vm:2\n\t# inner\n\taffinity positive\n"
+        "node-affinity: b\n  strict 1\n"
+    )
     assert parse_section_config(text) == {
         "a": Section("resource-affinity", {"resources": "vm:1,vm:2", "affinity": "positive"}),
         "b": Section("node-affinity", {"strict": "1"}),
