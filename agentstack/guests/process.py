@@ -8,7 +8,7 @@ to whatever stands on the disk, without asking: two guests that run on one disk 
 is how a reader of the disk finds them. What was written is then said to the world outside (the ledger), as a server in
 the guest would answer its clients; a record in the ledger that is not on the disk is a lost acknowledged write.
 
-Commands come as lines on stdin: `shutdown SECONDS`, `suspend`, `resume`, `handover` (stop, and say where it stood); answers
+Commands come as lines on stdin: `shutdown SECONDS`, `suspend`, `resume`, `handover` (stop, say where it stood); answers
 go to stdout. The end of stdin is the end of the host, and with it of the guest.
 """
 

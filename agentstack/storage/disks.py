@@ -63,25 +63,19 @@ class Disks:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.directory = host.state / "disks"
         self.lock = asyncio.Lock()
         """Held by every task that changes disks: a node runs them one after another (facts §10)."""
         self.holders: list[Callable[[str], bool]] = []
         """Each tells whether it holds the given device open (a pool that is imported, an OSD that runs)."""
         self.osd_ids: Callable[[str], list[int]] = lambda device: []
         self._disks = [
-            Disk(spec, self.directory / f"{spec.name}.img", system=index == 0)
+            Disk(spec, host.disk_images / f"{spec.name}.img", system=index == 0)
             for index, spec in enumerate(host.spec.disks)
         ]
 
     async def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        for disk in self._disks:
-            if not disk.image.exists():
-                with disk.image.open("wb") as file:
-                    file.truncate(disk.spec.size)
-                if disk.system:
-                    _install_system(disk)
+        if not signatures.has_gpt(self.system.image):
+            _install_system(self.system)
 
     async def stop(self) -> None:
         """Disks need no ending."""

@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster's storage configuration: /storage over storage.cfg (facts §12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentstack._shared.lists import split_list
+from agentstack.api.order import shuffled
+from agentstack.errors import AgentError
+from agentstack.sections import Entry, check_digest
+from agentstack.storage.types import STORAGE_CFG, STORAGE_TYPES
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+TEXTS = {
+    "missing": "storage '{id}' does not exist",
+    "exists": "storage ID '{id}' already defined",
+    "content": "storage does not support content type '{content}'",
+    "local_nodes": "storage '{id}' is the default storage and cannot be restricted to nodes",
+    "base": "can't remove storage - storage is used as base of another storage",
+}
+
+LOCAL = "local"
+_LOCAL_CONTENT = ("vztmpl", "snippets", "backup", "iso", "rootdir", "images")
+_SETS = ("content", "nodes")
+SECRET_FILES = {"password": "pw", "encryption-key": "enc", "master-pubkey": "master.pem", "keyring": "keyring"}
+
+
+def _default_local() -> Entry:
+    """The storage that exists although nothing is configured (observed: GET /storage)."""
+    values = {"path": "/var/lib/vz", "priority": 0, "prune-backups": "keep-all=1", "content": ",".join(_LOCAL_CONTENT)}
+    return Entry(LOCAL, "dir", values)
+
+
+def read(host: Host) -> tuple[dict[str, Entry], str]:
+    """All storages with their content types and `shared` filled in, and the digest of storage.cfg."""
+    entries, digest = STORAGE_CFG.read(host)
+    for entry in entries.values():
+        kind = STORAGE_TYPES[entry.type]
+        entry.values.setdefault("content", ",".join(kind.default))
+        if kind.shared:
+            entry.values["shared"] = 1
+    if LOCAL not in entries:
+        entries = {LOCAL: _default_local(), **entries}
+    return entries, digest
+
+
+def get(host: Host, ident: str) -> Entry:
+    """One storage. Raises AgentError when there is none of that name."""
+    entries, _ = read(host)
+    if ident not in entries:
+        raise AgentError(TEXTS["missing"].format(id=ident))
+    return entries[ident]
+
+
+def nodes_of(entry: Entry) -> set[str] | None:
+    """The nodes that a storage is restricted to; None when it is for all."""
+    return set(split_list(entry.values["nodes"])) if entry.values.get("nodes") else None
+
+
+def is_enabled(entry: Entry, node: str) -> bool:
+    """Tell whether the storage is to be used on the node."""
+    nodes = nodes_of(entry)
+    return not entry.values.get("disable") and (nodes is None or node in nodes)
+
+
+def answer(entry: Entry, digest: str) -> dict[str, Any]:
+    """A storage as the API gives it: lists in no order, no secrets."""
+    values = {key: _unordered(value) if key in _SETS else value for key, value in entry.values.items()}
+    return values | {"storage": entry.id, "type": entry.type, "digest": digest}
+
+
+def _unordered(value: str) -> str:
+    return ",".join(shuffled(split_list(value)))
+
+
+async def _write(host: Host, entries: dict[str, Entry]) -> None:
+    stored = []
+    for entry in entries.values():
+        values = {key: _unordered(value) if key in _SETS else value for key, value in entry.values.items()}
+        values.pop("priority", None)
+        if STORAGE_TYPES[entry.type].shared:
+            values.pop("shared", None)
+        stored.append(Entry(entry.id, entry.type, values))
+    await STORAGE_CFG.write(host, stored)
+
+
+def _check_content(kind: str, content: str | None) -> None:
+    for name in split_list(content):
+        if name not in STORAGE_TYPES[kind].allowed:
+            raise AgentError(TEXTS["content"].format(content=name))
+
+
+def _split_secrets(kind: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    secrets = STORAGE_TYPES[kind].secrets
+    plain = {key: value for key, value in values.items() if key not in secrets}
+    hidden = {key: str(value) for key, value in values.items() if key in secrets}
+    if kind == "pbs":
+        # what the file shows of them: that there is one (facts §12)
+        plain |= dict.fromkeys(hidden.keys() & {"encryption-key", "master-pubkey"}, "1")
+    return plain, hidden
+
+
+async def _store_secrets(host: Host, entry: Entry, secrets: dict[str, str]) -> None:
+    for name, value in secrets.items():
+        await host.files.write(_secret_path(entry, name), value + "\n")
+
+
+def _secret_path(entry: Entry, name: str) -> str:
+    directory = "priv/ceph" if entry.type in ("rbd", "cephfs") else "priv/storage"
+    suffix = "secret" if entry.type == "cephfs" else SECRET_FILES[name]
+    return f"{directory}/{entry.id}.{suffix}"
+
+
+def secret(host: Host, entry: Entry, name: str) -> str | None:
+    """A write-only value of a storage, such as its password; None when there is none."""
+    path = _secret_path(entry, name)
+    return host.files.read_text(path).removesuffix("\n") if host.files.exists(path) else None
+
+
+async def create(host: Host, ident: str, kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Add a storage, activating it on this node; a failing activation leaves nothing behind."""
+    kind_of = STORAGE_TYPES[kind]
+    if kind_of.auto_path:
+        values = {"path": f"/mnt/pve/{ident}"} | values
+    STORAGE_CFG.check_create(kind, values)
+    _check_content(kind, values.get("content"))
+    values, secrets = _split_secrets(kind, values)
+    async with STORAGE_CFG.locked(host, "create storage failed: "):
+        entries, _ = read(host)
+        if ident in entries and not (ident == LOCAL and "priority" in entries[ident].values):
+            raise AgentError(TEXTS["exists"].format(id=ident))
+        entry = Entry(ident, kind, {"content": ",".join(kind_of.default)} | values)
+        if entry.values.get("disable") == 0:
+            del entry.values["disable"]
+        await host.storage.added(entry, secrets)
+        if is_enabled(entry, host.name):
+            await host.storage.activate(entry, secrets)
+        entries[ident] = entry
+        await _store_secrets(host, entry, secrets)
+        await _write(host, entries)
+    return {"storage": ident, "type": kind}
+
+
+async def update(
+    host: Host, ident: str, values: dict[str, Any], delete: str | None, digest: str | None
+) -> dict[str, Any]:
+    """Change a storage: set what is given, unset what `delete` names."""
+    async with STORAGE_CFG.locked(host, "update storage failed: "):
+        entries, current = read(host)
+        check_digest(current, digest)
+        if ident not in entries:
+            raise AgentError(TEXTS["missing"].format(id=ident))
+        entry = entries[ident]
+        STORAGE_CFG.check_update(entry.type, values)
+        _check_content(entry.type, values.get("content"))
+        values, secrets = _split_secrets(entry.type, values)
+        STORAGE_CFG.apply(entry, values, delete)
+        entry.values.setdefault("content", ",".join(STORAGE_TYPES[entry.type].default))
+        await _store_secrets(host, entry, secrets)
+        for name in set(split_list(delete)) & STORAGE_TYPES[entry.type].secrets:
+            if host.files.exists(_secret_path(entry, name)):
+                await host.files.delete(_secret_path(entry, name))
+        await _write(host, entries)
+    return {"storage": ident, "type": entry.type}
+
+
+async def delete(host: Host, ident: str) -> None:
+    """Remove a storage from the configuration; `local` only goes back to what it is by default."""
+    async with STORAGE_CFG.locked(host, "delete storage failed: "):
+        entries, _ = read(host)
+        if ident not in entries:
+            raise AgentError(TEXTS["missing"].format(id=ident))
+        entry = entries.pop(ident)
+        for name in STORAGE_TYPES[entry.type].secrets:
+            if host.files.exists(_secret_path(entry, name)):
+                await host.files.delete(_secret_path(entry, name))
+        await _write(host, entries)
+
+
+async def share_pool(host: Host, ident: str) -> None:
+    """Register a new ZFS pool of this node as storage of the same name, or add the node to it (facts §10)."""
+    async with STORAGE_CFG.locked(host):
+        entries, _ = read(host)
+        entry = entries.get(ident)
+        if entry is None:
+            values = {"pool": ident, "mountpoint": f"/{ident}", "content": "images,rootdir", "nodes": host.name}
+            entries[ident] = Entry(ident, "zfspool", values)
+        elif (nodes := nodes_of(entry)) is not None:
+            entry.values["nodes"] = ",".join(sorted(nodes | {host.name}))
+        await _write(host, entries)
+
+
+async def withdraw(host: Host, ident: str) -> None:
+    """Take this node off a storage, and the storage away with its last node (`cleanup-config`)."""
+    async with STORAGE_CFG.locked(host):
+        entries, _ = read(host)
+        entry = entries.get(ident)
+        if entry is None:
+            return
+        rest = (nodes_of(entry) or {host.name}) - {host.name}
+        if rest:
+            entry.values["nodes"] = ",".join(sorted(rest))
+        else:
+            del entries[ident]
+        await _write(host, entries)

@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storages as one node uses them: activation, status, and volumes by `STORAGE:NAME` (facts §12)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentstack._shared.lists import split_list
+from agentstack.errors import AgentError
+from agentstack.sections import Entry
+from agentstack.storage import config, pbs_client, sparse
+from agentstack.storage.types import STORAGE_TYPES
+from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
+from agentstack.storage.volumes import Backend, Directory, Usage, Volume, ZfsPool
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+TEXTS = {
+    "disabled": "storage '{id}' is disabled",
+    "other_node": "storage '{id}' is not available on node '{node}'",
+    "offline": "storage '{id}' is not online",
+    "mount": 'mount error: Job failed. See "journalctl -xe" for details.',
+    "esxi": "failed to activate storage '{id}': could not reach the server",
+    "no_images": "storage '{id}' does not support vm images",
+    "content": "storage '{id}' does not support content-type '{content}'",
+    "inactive": "storage '{id}' is not online",
+}
+
+_REMOTE = frozenset({"nfs", "cifs", "iscsi"})
+"""Kinds whose server has to answer before anything else happens."""
+
+_SYSTEM_BYTES = 3 << 30
+"""What an installed system takes on its root file system."""
+
+
+class Storages:
+    """All storages, seen from one host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.backends: dict[str, Backend] = {"dir": Directory(host), "btrfs": Directory(host), "zfspool": ZfsPool(host)}
+
+    async def start(self) -> None:
+        """Storages are activated when they are used."""
+
+    async def stop(self) -> None:
+        """Nothing is held open."""
+
+    # ---- configuration hooks ----------------------------------------------------------------------------------------
+
+    async def added(self, entry: Entry, secrets: dict[str, str]) -> None:
+        """Fill in what a new storage takes over from this node (facts §10: the mount point of a pool)."""
+        if entry.type == "zfspool" and self.host.zfs.exists(entry.values["pool"]):
+            entry.values.setdefault("mountpoint", f"/{entry.values['pool']}")
+
+    async def activate(self, entry: Entry, secrets: dict[str, str] | None = None) -> None:
+        """Make a storage usable here. Raises AgentError with the server's reason."""
+        if backend := self.backends.get(entry.type):
+            await backend.activate(entry)
+        elif entry.type in _REMOTE:
+            raise AgentError(TEXTS["offline"].format(id=entry.id))
+        elif entry.type == "pbs":
+            password = (secrets or {}).get("password") or config.secret(self.host, entry, "password") or ""
+            await pbs_client.check_datastore(entry.id, entry.values, password)
+        elif entry.type == "cephfs":
+            raise AgentError(TEXTS["mount"])
+        elif entry.type == "esxi":
+            raise AgentError(TEXTS["esxi"].format(id=entry.id))
+
+    # ---- lookups ----------------------------------------------------------------------------------------------------
+
+    def entry(self, ident: str, node: str | None = None) -> Entry:
+        """The storage, if it is enabled on the node (default: this one). Raises AgentError."""
+        entry = config.get(self.host, ident)
+        if entry.values.get("disable"):
+            raise AgentError(TEXTS["disabled"].format(id=ident))
+        if not config.is_enabled(entry, node or self.host.name):
+            raise AgentError(TEXTS["other_node"].format(id=ident, node=node or self.host.name))
+        return entry
+
+    def is_shared(self, entry: Entry) -> bool:
+        """Tell whether guests on the storage can move without their disks being copied."""
+        return bool(entry.values.get("shared"))
+
+    def backend(self, entry: Entry) -> Backend:
+        """What works a storage. Raises AgentError when nothing on this host can."""
+        if entry.type not in self.backends:
+            raise AgentError(TEXTS["inactive"].format(id=entry.id))
+        return self.backends[entry.type]
+
+    def split(self, volid: str) -> tuple[str, str]:
+        """Storage and name of a volume id. Raises AgentError."""
+        ident, colon, name = volid.partition(":")
+        if not colon or not ident or not name:
+            raise AgentError(VOLUME_TEXTS["parse"].format(volid=volid))
+        return ident, name
+
+    def _locate(self, volid: str) -> tuple[Backend, Entry, str]:
+        ident, name = self.split(volid)
+        entry = self.entry(ident)
+        return self.backend(entry), entry, name
+
+    def check_content(self, ident: str, content: str, node: str | None = None) -> Entry:
+        """The storage, if it may hold that content. Raises AgentError."""
+        entry = self.entry(ident, node)
+        if content not in split_list(entry.values["content"]):
+            raise AgentError(TEXTS["content"].format(id=ident, content=content))
+        return entry
+
+    # ---- status -----------------------------------------------------------------------------------------------------
+
+    def usage(self, entry: Entry) -> Usage | None:
+        """Bytes of an active storage; None when it cannot be used here."""
+        if not config.is_enabled(entry, self.host.name) or entry.type not in self.backends:
+            return None
+        return self.backends[entry.type].usage(entry)
+
+    def status(self, entry: Entry) -> dict[str, Any]:
+        """A storage as `GET /nodes/{node}/storage` describes it."""
+        usage = self.usage(entry)
+        answer: dict[str, Any] = {
+            "type": entry.type,
+            "content": config.answer(entry, "")["content"],
+            "shared": int(self.is_shared(entry)),
+            "enabled": int(not entry.values.get("disable")),
+            "active": int(usage is not None),
+            **{"total": 0, "used": 0, "avail": 0},
+        }
+        if usage is not None:
+            answer |= {"total": usage.total, "used": usage.used, "avail": usage.available}
+        return answer
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """Status of every storage that is meant for this node, by id."""
+        entries, _ = config.read(self.host)
+        nodes = {ident: config.nodes_of(entry) for ident, entry in entries.items()}
+        here = [ident for ident, allowed in nodes.items() if allowed is None or self.host.name in allowed]
+        return {ident: self.status(entries[ident]) for ident in here}
+
+    def filesystem(self, path: str) -> Usage:
+        """Bytes of the file system that a directory of the host is on: a mounted disk, or the root file system."""
+        for device, where in self.host.disks.mounts().items():
+            if path == where or path.startswith(f"{where}/"):
+                size = self.host.disks.find(device)[0].spec.size
+                return _usage(size, sparse.allocated(self.host.root / where.lstrip("/")))
+        return self.root_filesystem()
+
+    def root_filesystem(self) -> Usage:
+        """Bytes of the root file system."""
+        size = self.host.disks.system.spec.size
+        base = min(_SYSTEM_BYTES, size // 8)
+        return _usage(size * 15 // 16, base + sparse.allocated(self.host.root))
+
+    # ---- volumes ----------------------------------------------------------------------------------------------------
+
+    def allocate(self, ident: str, vmid: int, size: int, *, form: str | None = None, name: str | None = None) -> str:
+        """Make a volume of `size` bytes; returns its volume id."""
+        entry = self.entry(ident)
+        form = form or entry.values.get("format") or STORAGE_TYPES[entry.type].formats[0]
+        return f"{ident}:{self.backend(entry).allocate(entry, vmid, name, form, size)}"
+
+    def free(self, volid: str) -> None:
+        """Remove a volume."""
+        backend, entry, name = self._locate(volid)
+        backend.free(entry, name)
+
+    def path(self, volid: str) -> Path:
+        """Where a volume's bytes are on the real disk. Raises AgentError when there is no such volume."""
+        backend, entry, name = self._locate(volid)
+        return backend.path(entry, name)
+
+    def device(self, volid: str) -> str:
+        """A volume's path as the host itself names it."""
+        backend, entry, name = self._locate(volid)
+        return backend.device(entry, name)
+
+    def exists(self, volid: str) -> bool:
+        """Tell whether the volume is there."""
+        try:
+            return self.path(volid).exists()
+        except AgentError:
+            return False
+
+    def size(self, volid: str) -> int:
+        """Bytes that a volume can hold."""
+        return next((volume.size for volume in self.volumes(self.split(volid)[0]) if volume.volid == volid), 0)
+
+    def resize(self, volid: str, size: int) -> None:
+        """Set a volume's size."""
+        backend, entry, name = self._locate(volid)
+        backend.resize(entry, name, size)
+
+    def volumes(self, ident: str, vmid: int | None = None) -> list[Volume]:
+        """What is on a storage, of one guest if `vmid` is given."""
+        entry = self.entry(ident)
+        return [volume for volume in self.backend(entry).list(entry) if vmid is None or volume.vmid == vmid]
+
+    def snapshot(self, volid: str, snapshot: str) -> None:
+        """Keep the present state of a volume."""
+        backend, entry, name = self._locate(volid)
+        backend.snapshot(entry, name, snapshot)
+
+    def rollback(self, volid: str, snapshot: str) -> None:
+        """Bring a volume back to a snapshot."""
+        backend, entry, name = self._locate(volid)
+        backend.rollback(entry, name, snapshot)
+
+    def delete_snapshot(self, volid: str, snapshot: str) -> None:
+        """Forget a snapshot of a volume."""
+        backend, entry, name = self._locate(volid)
+        backend.delete_snapshot(entry, name, snapshot)
+
+    def can_snapshot(self, volid: str) -> bool:
+        """Tell whether a volume can have snapshots."""
+        backend, entry, name = self._locate(volid)
+        return backend.can_snapshot(entry, name)
+
+
+def _usage(size: int, used: int) -> Usage:
+    used = min(used, size)
+    # what a file system keeps for root
+    return Usage(size, used, max(0, size - used - size // 20))
+
+
+def sync(path: Path) -> None:
+    """Put a file that was written by others on stable storage."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Volumes: what stands behind `STORAGE:NAME`, and what each kind of storage can do with it.
+
+A new kind of storage is a class with the methods of `Backend`, entered in the table of `storages`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from agentstack.errors import AgentError
+from agentstack.sections import Entry
+from agentstack.storage import sparse
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+TEXTS = {
+    "parse": "unable to parse volume ID '{volid}'",
+    "name": "illegal name '{name}' - should be '{prefix}-{vmid}-*'",
+    "directory_name": "unable to parse directory volume name '{name}'",
+    "zfs_name": "unable to parse zfs volume name '{name}'",
+    "missing": "volume '{volid}' does not exist",
+    "exists": "disk image '{path}' already exists",
+    "no_directory": "unable to activate storage '{id}' - directory '{path}' does not exist or is unreachable",
+    "no_mount": "unable to activate storage '{id}' - directory is expected to be a mount point but is not mounted: "
+    "'{path}'",
+    "zfs": "could not activate storage '{id}', zfs error: cannot import '{pool}': no such pool available\n",
+    "zfs_error": "zfs error: {text}\n",
+}
+
+_IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-\S+?)(?:\.(raw|qcow2|vmdk|subvol))?")
+_ZVOL = re.compile(r"((vm|base|subvol|basevol)-(\d+)-\S+)")
+
+_FILE_KINDS = {
+    "iso": ("template/iso", (".iso", ".img")),
+    "vztmpl": ("template/cache", (".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tar")),
+    "backup": ("dump", (".vma", ".vma.gz", ".vma.lzo", ".vma.zst", ".tar", ".tar.gz", ".tar.lzo", ".tar.zst", ".tgz")),
+    "snippets": ("snippets", ("",)),
+    "import": ("import", (".ova", ".ovf", ".qcow2", ".raw", ".vmdk")),
+}
+_BACKUP_OWNER = re.compile(r"vzdump-(?:qemu|lxc)-(\d+)-")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume as `content` lists it. Sizes in bytes, `created` in seconds since the epoch."""
+
+    volid: str
+    content: str
+    format: str
+    size: int
+    used: int
+    created: int
+    vmid: int | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Bytes of a storage."""
+
+    total: int
+    used: int
+    available: int
+
+
+class Backend(Protocol):
+    """What a kind of storage does; `name` is the part of a volume id behind the colon."""
+
+    shared_files: bool
+    """The same bytes are reached from every node."""
+
+    async def activate(self, entry: Entry) -> None: ...
+    def usage(self, entry: Entry) -> Usage | None: ...
+    def allocate(self, entry: Entry, vmid: int, name: str | None, form: str, size: int) -> str: ...
+    def free(self, entry: Entry, name: str) -> None: ...
+    def path(self, entry: Entry, name: str) -> Path: ...
+    def device(self, entry: Entry, name: str) -> str: ...
+    def list(self, entry: Entry) -> Iterator[Volume]: ...
+    def resize(self, entry: Entry, name: str, size: int) -> None: ...
+    def snapshot(self, entry: Entry, name: str, snapshot: str) -> None: ...
+    def rollback(self, entry: Entry, name: str, snapshot: str) -> None: ...
+    def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None: ...
+    def can_snapshot(self, entry: Entry, name: str) -> bool: ...
+
+
+def free_name(taken: set[str], vmid: int, form: str, suffix: str = "") -> str:
+    """The first `vm-VMID-disk-N` (or `subvol-…`) that is not taken."""
+    prefix = "subvol" if form == "subvol" else "vm"
+    number = 0
+    while (name := f"{prefix}-{vmid}-disk-{number}{suffix}") in taken:
+        number += 1
+    return name
+
+
+def check_name(name: str, vmid: int, form: str) -> None:
+    """Raise AgentError for a volume name that does not belong to the guest."""
+    prefix = "subvol" if form == "subvol" else "vm"
+    if not re.match(rf"{prefix}-{vmid}-", name):
+        raise AgentError(TEXTS["name"].format(name=name, prefix=prefix, vmid=vmid))
+
+
+class Directory:
+    """Files below a directory of the host (`dir`)."""
+
+    shared_files = False
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def base(self, entry: Entry) -> Path:
+        """The directory on the real disk."""
+        return self.host.root / os.path.normpath(entry.values["path"]).lstrip("/")
+
+    async def activate(self, entry: Entry) -> None:
+        path = entry.values["path"]
+        mountpoint = entry.values.get("is_mountpoint", "no")
+        if mountpoint not in ("no", "0"):
+            wanted = path if mountpoint in ("yes", "1") else mountpoint
+            if wanted not in self.host.disks.mounts().values():
+                raise AgentError(TEXTS["no_mount"].format(id=entry.id, path=wanted))
+        base = self.base(entry)
+        if entry.values.get("create-base-path", entry.values.get("mkdir", 1)):
+            base.mkdir(parents=True, exist_ok=True)
+        if not base.is_dir():
+            raise AgentError(TEXTS["no_directory"].format(id=entry.id, path=path))
+
+    def usage(self, entry: Entry) -> Usage | None:
+        base = self.base(entry)
+        if not base.is_dir():
+            return None
+        return self.host.storage.filesystem(entry.values["path"])
+
+    def _split(self, name: str) -> tuple[Path, str, int | None, str]:
+        """Relative path, content type, owner and format of a volume name."""
+        if match := _IMAGE.fullmatch(name):
+            if match[1] != match[3] or ".." in name:
+                raise AgentError(TEXTS["directory_name"].format(name=name))
+            return Path("images") / name, "images", int(match[1]), match[4] or "raw"
+        kind, _, file = name.partition("/")
+        if kind not in _FILE_KINDS or not file or "/" in file:
+            raise AgentError(TEXTS["directory_name"].format(name=name))
+        owner = _BACKUP_OWNER.match(file)
+        return Path(_FILE_KINDS[kind][0]) / file, kind, int(owner[1]) if owner else None, file.rpartition(".")[2]
+
+    def allocate(self, entry: Entry, vmid: int, name: str | None, form: str, size: int) -> str:
+        directory = self.base(entry) / "images" / str(vmid)
+        suffix = "" if form == "subvol" else f".{form}"
+        if name is None:
+            name = free_name({file.name for file in directory.glob("*")}, vmid, form, suffix)
+        check_name(name, vmid, form)
+        path = directory / name
+        if path.exists():
+            raise AgentError(TEXTS["exists"].format(path=self.device(entry, f"{vmid}/{name}")))
+        if form == "subvol":
+            path.mkdir(parents=True)
+        else:
+            sparse.create(path, size)
+        return f"{vmid}/{name}"
+
+    def free(self, entry: Entry, name: str) -> None:
+        path = self.path(entry, name)
+        if path.is_dir():
+            for file in sorted(path.rglob("*"), reverse=True):
+                file.rmdir() if file.is_dir() else file.unlink()
+            path.rmdir()
+        else:
+            path.unlink()
+        if path.parent.parent.name == "images" and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+    def path(self, entry: Entry, name: str) -> Path:
+        path = self.base(entry) / self._split(name)[0]
+        if not path.exists():
+            raise AgentError(TEXTS["missing"].format(volid=f"{entry.id}:{name}"))
+        return path
+
+    def device(self, entry: Entry, name: str) -> str:
+        return f"{entry.values['path']}/{self._split(name)[0]}"
+
+    def list(self, entry: Entry) -> Iterator[Volume]:
+        base = self.base(entry)
+        for path in sorted((base / "images").glob("*/*")):
+            name = f"{path.parent.name}/{path.name}"
+            if _IMAGE.fullmatch(name):
+                _, _, vmid, form = self._split(name)
+                yield self._volume(entry, path, name, "images", form, vmid)
+        for kind, (directory, suffixes) in _FILE_KINDS.items():
+            for path in sorted((base / directory).glob("*")):
+                suffix = next((suffix for suffix in suffixes if path.name.endswith(suffix)), None)
+                if suffix is not None and path.is_file():
+                    owner = _BACKUP_OWNER.match(path.name)
+                    form = suffix.lstrip(".") if kind != "snippets" else "snippet"
+                    name = f"{kind}/{path.name}"
+                    yield self._volume(entry, path, name, kind, form, int(owner[1]) if owner else None)
+
+    def _volume(self, entry: Entry, path: Path, name: str, content: str, form: str, vmid: int | None) -> Volume:
+        stat = path.stat()
+        size = sparse.allocated(path) if path.is_dir() else stat.st_size
+        return Volume(f"{entry.id}:{name}", content, form, size, sparse.allocated(path), int(stat.st_mtime), vmid)
+
+    def resize(self, entry: Entry, name: str, size: int) -> None:
+        os.truncate(self.path(entry, name), size)
+
+    def can_snapshot(self, entry: Entry, name: str) -> bool:
+        return self._split(name)[3] == "qcow2"
+
+    def _snapshot(self, entry: Entry, name: str, snapshot: str) -> Path:
+        # where qcow2 keeps its snapshots inside the image, a copy stands beside it, out of sight of `list`
+        path = self.path(entry, name)
+        return path.with_name(f".{path.name}@{snapshot}")
+
+    def snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
+        sparse.copy(self.path(entry, name), self._snapshot(entry, name, snapshot))
+
+    def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
+        sparse.copy(self._snapshot(entry, name, snapshot), self.path(entry, name))
+
+    def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
+        self._snapshot(entry, name, snapshot).unlink(missing_ok=True)
+
+
+class ZfsPool:
+    """Volumes and file systems of a local ZFS pool (`zfspool`)."""
+
+    shared_files = False
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def _dataset(self, entry: Entry, name: str) -> str:
+        if not _ZVOL.fullmatch(name):
+            raise AgentError(TEXTS["zfs_name"].format(name=name))
+        return f"{entry.values['pool']}/{name}"
+
+    async def activate(self, entry: Entry) -> None:
+        pool = entry.values["pool"].partition("/")[0]
+        self.host.zfs.import_all()
+        if pool not in self.host.zfs.pools:
+            raise AgentError(TEXTS["zfs"].format(id=entry.id, pool=pool))
+
+    def usage(self, entry: Entry) -> Usage | None:
+        zfs = self.host.zfs
+        name = entry.values["pool"]
+        if not zfs.exists(name):
+            return None
+        pool = zfs.pools[name.partition("/")[0]]
+        if zfs.health(pool) == "SUSPENDED":
+            return None
+        used, available = zfs.used(pool, name), zfs.available(pool)
+        return Usage(used + available, used, available)
+
+    def allocate(self, entry: Entry, vmid: int, name: str | None, form: str, size: int) -> str:
+        zfs, base = self.host.zfs, entry.values["pool"]
+        try:
+            if name is None:
+                name = free_name({child.rpartition("/")[2] for child, _ in zfs.children(base)}, vmid, form)
+            check_name(name, vmid, form)
+            if form == "subvol":
+                zfs.create_filesystem(f"{base}/{name}", {"refquota": str(size), "acltype": "posixacl", "xattr": "sa"})
+            else:
+                zfs.create_volume(f"{base}/{name}", size, thin=bool(entry.values.get("sparse")))
+        except AgentError as error:
+            if error.message.startswith("cannot "):
+                raise AgentError(TEXTS["zfs_error"].format(text=error.message)) from error
+            raise
+        return name
+
+    def free(self, entry: Entry, name: str) -> None:
+        try:
+            self.host.zfs.destroy(self._dataset(entry, name))
+        except AgentError as error:
+            raise AgentError(TEXTS["zfs_error"].format(text=error.message)) from error
+
+    def path(self, entry: Entry, name: str) -> Path:
+        dataset = self._dataset(entry, name)
+        if not self.host.zfs.exists(dataset):
+            raise AgentError(TEXTS["missing"].format(volid=f"{entry.id}:{name}"))
+        return self.host.zfs.path(dataset)
+
+    def device(self, entry: Entry, name: str) -> str:
+        directory = "/dev/zvol" if not name.startswith(("subvol-", "basevol-")) else ""
+        return f"{directory}/{self._dataset(entry, name)}"
+
+    def list(self, entry: Entry) -> Iterator[Volume]:
+        zfs = self.host.zfs
+        if not zfs.exists(entry.values["pool"]):
+            return
+        pool = zfs.pools[entry.values["pool"].partition("/")[0]]
+        for full, dataset in list(zfs.children(entry.values["pool"])):
+            name = full.rpartition("/")[2]
+            if match := _ZVOL.fullmatch(name):
+                form = "subvol" if dataset.kind == "filesystem" else "raw"
+                size = dataset.volsize or int(dataset.properties.get("refquota", 0))
+                content = "rootdir" if form == "subvol" else "images"
+                used = zfs.used(pool, full)
+                yield Volume(f"{entry.id}:{name}", content, form, size, used, int(dataset.created), int(match[3]))
+
+    def resize(self, entry: Entry, name: str, size: int) -> None:
+        dataset = self._dataset(entry, name)
+        if name.startswith("subvol-"):
+            pool, found = self.host.zfs.dataset(dataset)
+            found.properties["refquota"] = str(size)
+            pool.save()
+        else:
+            self.host.zfs.resize(dataset, size)
+
+    def can_snapshot(self, entry: Entry, name: str) -> bool:
+        return True
+
+    def snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
+        self.host.zfs.snapshot(self._dataset(entry, name), snapshot)
+
+    def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
+        self.host.zfs.rollback(self._dataset(entry, name), snapshot)
+
+    def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
+        self.host.zfs.destroy_snapshot(self._dataset(entry, name), snapshot)
