@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of a module: the client, what was learnt of the cluster, what is to be told. Private to this collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from ._client import Client, Connection
+from ._errors import ConnectError, InputError, StateError, TrustError
+from ._plan import Change, diff_of
+from ._tasks import TaskEnd, is_upid, wait_for_task
+
+Result = dict[str, Any]
+
+
+class Api:
+    """The state of one run."""
+
+    def __init__(self, client: Client, check_mode: bool) -> None:
+        self.client = client
+        self.check_mode = check_mode
+        self.warnings: list[str] = []
+        self.unknown: list[str] = []
+
+    @classmethod
+    def open(cls, params: Mapping[str, Any], check_mode: bool) -> Api:
+        """Connect as the module's parameters say; the first call is made later."""
+        return cls(Client(Connection.from_params(params)), check_mode)
+
+    @cached_property
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """The members of the cluster (or the standalone node) by name, as GET /nodes lists them."""
+        return {str(node["node"]): node for node in self.client.get("/nodes")}
+
+    @cached_property
+    def guests(self) -> dict[int, dict[str, Any]]:
+        """The guests of the cluster by number, as GET /cluster/resources lists them."""
+        return {int(guest["vmid"]): guest for guest in self.client.get("/cluster/resources", type="vm")}
+
+    def online(self, node: str) -> bool:
+        """Whether a member is online."""
+        return str(self.nodes[node].get("status")) == "online"
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that is no failure."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def check_reference(self, kind: str, name: Any, where: str) -> None:
+        """A node or guest that is named must be there; in check mode it may be one that an earlier step would make."""
+        try:
+            known = self.nodes if kind == "node" else self.guests
+            if (name if kind == "node" else int(name)) in known:
+                return
+        except (ConnectError, TrustError) as error:
+            raise error.at(where) from error
+        what = f"node {name} is not a member of the cluster" if kind == "node" else f"there is no guest {name}"
+        if not self.check_mode:
+            raise InputError(
+                what, where=where, hint=f"There are: {', '.join(str(each) for each in sorted(known)) or 'none'}."
+            )
+        self.unknown.append(f"{where}: {what} yet")
+
+    def finish_task(self, answer: Any, timeout: float, where: str = "") -> TaskEnd | None:
+        """Wait for the task that an answer names, if it names one; its warnings become the module's."""
+        if not is_upid(answer):
+            return None
+        end = wait_for_task(self.client, answer, timeout=timeout)
+        for line in end.warnings or ([end.status] if end.status != "OK" else []):
+            self.warn(f"{where}: {line}" if where else line)
+        return end
+
+    def result(self, changes: list[Change], **more: Any) -> Result:
+        """The module's result."""
+        if self.unknown:
+            self.warn(f"what cannot be known before earlier steps are made: {'; '.join(self.unknown)}")
+        return {
+            "changed": bool(changes),
+            "plan": [change.describe() for change in changes],
+            "diff": diff_of(changes),
+            "warnings": self.warnings,
+            "calls": len(self.client.calls),
+            **({"unknown": self.unknown} if self.check_mode else {}),
+            **more,
+        }
+
+
+def refuse(text: str, *, where: str = "", hint: str = "") -> StateError:
+    """An error that ends the module before anything is changed."""
+    return StateError(text, where=where, hint=hint)

@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls to the Proxmox VE API. Private to this collection.
+
+Reads are tried again, at the next of the hosts if need be. Writes never are, unless it is certain that the server did
+nothing: it was not reached, refused the login, or gave up waiting for a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from proxmoxer.core import ProxmoxResource, ResourceException
+
+from . import _tickets
+from ._errors import LOCK_TIMEOUT, ApiError, ConnectError, InputError, LoginError
+from ._http import NotSentError, Serializer, Server
+from ._wait import CLOCK, Clock
+
+ATTEMPTS = 3
+PAUSE = 0.5
+SERIALIZER = Serializer()
+
+# Set by the action plugin; a module that runs as a process of its own keeps nothing.
+ticket_store = _tickets.TicketStore()
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where to, as whom, and whom to trust: the options of the documentation fragment ``connection``."""
+
+    hosts: tuple[str, ...]
+    port: int = 8006
+    user: str = "root@pam"
+    password: str | None = field(default=None, repr=False)
+    otp: str | None = field(default=None, repr=False)
+    token_id: str | None = None
+    token_secret: str | None = field(default=None, repr=False)
+    fingerprints: tuple[str, ...] = ()
+    trust_file: Path | None = None
+    ca_file: Path | None = None
+    validate: bool = True
+    timeout: float = 30
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Connection:
+        """Read the connection's options. Raises :class:`InputError` if there are no credentials."""
+        connection = cls(
+            hosts=tuple(params["api_hosts"] or ()),
+            port=params["api_port"],
+            user=params["api_user"],
+            password=params["api_password"],
+            otp=params["api_otp"],
+            token_id=params["api_token_id"],
+            token_secret=params["api_token_secret"],
+            fingerprints=tuple(params["api_fingerprints"] or ()),
+            trust_file=Path(params["api_trust_file"]) if params["api_trust_file"] else None,
+            ca_file=Path(params["api_ca_file"]) if params["api_ca_file"] else None,
+            validate=params["api_validate_certs"],
+            timeout=params["api_timeout"],
+        )
+        if not (connection.password or (connection.token_id and connection.token_secret)):
+            raise InputError(
+                "no credentials: neither a password nor an API token with its secret is given",
+                where="api_password",
+                hint="Set api_password (PVE_PASSWORD), or api_token_id and api_token_secret.",
+            )
+        return connection
+
+    def to(
+        self, address: str, *, fingerprint: str | None = None, user: str | None = None, password: str | None = None
+    ) -> Connection:
+        """The connection to one node that is no member yet: its own fingerprint and login, no token of the cluster."""
+        return replace(
+            self,
+            hosts=(address,),
+            user=user or self.user,
+            password=password or self.password,
+            token_id=None,
+            token_secret=None,
+            fingerprints=(fingerprint,) if fingerprint else (),
+        )
+
+
+class Client:
+    """Calls to the first live host of a connection."""
+
+    def __init__(self, connection: Connection, *, clock: Clock = CLOCK) -> None:
+        self.connection = connection
+        self.clock = clock
+        self.calls: list[tuple[str, str]] = []
+        self._server: Server | None = None
+        self._ticket: _tickets.Ticket | None = None
+        self._lock = threading.RLock()
+        self._dead: dict[str, str] = {}
+        self._reached = False
+
+    @property
+    def host(self) -> str:
+        """Address of the host that is used; ``""`` before the first call."""
+        return self._server.address if self._server else ""
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Read. Raises :class:`ApiError`, :class:`ConnectError`, :class:`TrustError` or :class:`LoginError`."""
+        return self.call("GET", path, params)
+
+    def post(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Create or start something."""
+        return self.call("POST", path, params)
+
+    def put(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Change something."""
+        return self.call("PUT", path, params)
+
+    def delete(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Remove something; the parameters go into the query string (facts §1.1)."""
+        return self.call("DELETE", path, params)
+
+    def call(self, method: str, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """One call, with what the head of this file says about trying again. Values of None are left out."""
+        sent = {key: int(value) if isinstance(value, bool) else value for key, value in (params or {}).items()}
+        logins = attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._call_once(method, path, sent)
+            except ApiError as error:
+                if error.status == 401 and self.connection.password and not logins and not self._uses_token:
+                    # the ticket is too old, or from before the cluster's key changed
+                    logins += 1
+                    self._forget_ticket()
+                elif _passes(error, method) and attempt < ATTEMPTS:
+                    self.clock.sleep(PAUSE)
+                elif error.status == 401:
+                    raise LoginError(
+                        f"{self.host} does not accept the login of {self._who} any more ({error.text or 'no text'})"
+                    ) from error
+                else:
+                    raise
+            except NotSentError as error:
+                self._give_up_host(error)
+                if not self._hosts_left():
+                    if not self._reached or attempt >= ATTEMPTS + len(self.connection.hosts):
+                        raise self._nobody_there() from error
+                    self._dead.clear()
+                    self.clock.sleep(PAUSE)
+            except ConnectError as error:
+                self._give_up_host(error)
+                if not self._hosts_left():
+                    self._dead.clear()
+                if method != "GET":
+                    raise ConnectError(
+                        f"{error.message}. Whether {method} {path} was carried out is not known",
+                        hint="Run again: what was done is found, what was not is made up for.",
+                    ) from error
+                if attempt >= ATTEMPTS:
+                    raise
+                self.clock.sleep(PAUSE)
+
+    def close(self) -> None:
+        """Close the connections; the next call starts at the first of the hosts again."""
+        with self._lock:
+            if self._server:
+                self._server.close()
+            self._server = None
+
+    @property
+    def _uses_token(self) -> bool:
+        return bool(self.connection.token_id and self.connection.token_secret)
+
+    @property
+    def _who(self) -> str:
+        return (self.connection.token_id if self._uses_token else None) or self.connection.user
+
+    def _call_once(self, method: str, path: str, params: dict[str, Any]) -> Any:
+        server = self._connected()
+        exchange = _Exchange(server, self._headers(method))
+        resource = ProxmoxResource(base_url=server.url, session=exchange, serializer=SERIALIZER)
+        path = path.strip("/")
+        self.calls.append((method, f"/{path}"))
+        try:
+            answer = getattr(resource(path), method.lower())(**params)
+        except ResourceException as error:
+            self._reached = True
+            _raise_api_error(error, method, f"/{path}", server.address)
+        self._reached = True
+        return answer
+
+    def _headers(self, method: str) -> dict[str, str]:
+        connection = self.connection
+        if self._uses_token:
+            return {"Authorization": f"PVEAPIToken={connection.token_id}={connection.token_secret}"}
+        with self._lock:
+            ticket = self._ticket or self._log_in(self._connected())
+            self._ticket = ticket
+            headers = {"Cookie": f"PVEAuthCookie={quote(ticket.ticket, safe='')}"}
+            return headers if method == "GET" else {**headers, "CSRFPreventionToken": ticket.csrf}
+
+    def _forget_ticket(self) -> None:
+        with self._lock:
+            if self._server:
+                self._ticket = self._log_in(self._server)
+
+    def _connected(self) -> Server:
+        """The first of the hosts that answers. A certificate other than the expected one is an error, not a dead host."""
+        with self._lock:
+            while self._server is None:
+                address = next(iter(self._hosts_left()), None)
+                if address is None:
+                    raise self._nobody_there()
+                connection = self.connection
+                self._server = Server(
+                    address,
+                    connection.port,
+                    fingerprints=connection.fingerprints,
+                    trust_file=connection.trust_file,
+                    ca_file=connection.ca_file,
+                    validate=connection.validate,
+                    timeout=connection.timeout,
+                )
+                if self._ticket is None and not self._uses_token:
+                    self._ticket = ticket_store.load(*self._login_key(address)) or self._log_in(self._server)
+            return self._server
+
+    def _hosts_left(self) -> list[str]:
+        return [address for address in self.connection.hosts if address not in self._dead]
+
+    def _give_up_host(self, error: ConnectError) -> None:
+        if self._server:
+            self._dead[self._server.address] = error.message
+        self.close()
+
+    def _nobody_there(self) -> ConnectError:
+        if not self.connection.hosts:
+            return ConnectError("no host is given", where="api_hosts", hint="Set api_hosts, or PVE_HOST.")
+        return ConnectError("; ".join(self._dead.values()), hint="Is the node up, and its address right?")
+
+    def _login_key(self, address: str) -> tuple[str, ...]:
+        connection = self.connection
+        return address, str(connection.port), connection.user, connection.password or ""
+
+    def _log_in(self, server: Server) -> _tickets.Ticket:
+        """POST /access/ticket, with a second factor if there is one (facts §3.1, §3.2)."""
+        connection = self.connection
+        login = {"username": connection.user, "password": connection.password}
+        if connection.otp:
+            login["otp"] = connection.otp if ":" in connection.otp else f"totp:{connection.otp}"
+        resource = ProxmoxResource(base_url=server.url, session=_Exchange(server, {}), serializer=SERIALIZER)
+        self.calls.append(("POST", "/access/ticket"))
+        try:
+            answer = resource("access/ticket").post(**login)
+        except ResourceException as error:
+            if error.status_code != 401:
+                _raise_api_error(error, "POST", "/access/ticket", server.address)
+            raise LoginError(
+                f"{server.address} refuses the login of {connection.user}: {error.content or 'authentication failure'}",
+                hint="Check the user and the password.",
+            ) from error
+        if answer.get("NeedTFA"):
+            raise LoginError(
+                f"{server.address} wants a second factor for {connection.user}",
+                hint="Give api_otp, or use an API token.",
+            )
+        ticket = _tickets.Ticket(answer["ticket"], answer["CSRFPreventionToken"], time.time())
+        ticket_store.save(ticket, *self._login_key(server.address))
+        return ticket
+
+
+class _Exchange:
+    """What proxmoxer's resource calls for one request."""
+
+    def __init__(self, server: Server, headers: Mapping[str, str]) -> None:
+        self._server, self._headers = server, headers
+
+    def request(self, method: str, url: str, data: Any = None, params: Any = None) -> Any:
+        return self._server.send(method, url, self._headers, data=data or None, params=params or None)
+
+
+def _passes(error: ApiError, method: str) -> bool:
+    """Whether another attempt is safe and may fare better."""
+    return error.node_offline if method == "GET" else error.says(LOCK_TIMEOUT)
+
+
+def _raise_api_error(error: ResourceException, method: str, path: str, server: str) -> NoReturn:
+    body: dict[str, Any] = error.errors or {}
+    # the reason phrase carries the first line only (facts §1.3)
+    text = str(body.get("message") or error.content or "")
+    errors = body.get("errors")
+    raise ApiError(
+        method, path, error.status_code, text, errors if isinstance(errors, dict) else None, server=server
+    ) from error

@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe, plan, apply, verify: how every module that manages a set of objects works. Private to this collection.
+
+Check mode ends after the plan. A kind of object that is out of the ordinary overrides one of the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._api import Api, Result
+from ._errors import NO_QUORUM, ApiError, ApplyError, QuorateError, StateError, TaskError, VerifyError, WaitError
+from ._parallel import side_by_side
+from ._plan import CREATE, DELETE, Change, Wanted, plan_changes, raise_all, read_wanted
+from ._spec import ABSENT, PRESENT, Item, Key, Spec
+
+# Errors of one object, after which the others can still be dealt with
+_OF_ONE_OBJECT = (ApiError, TaskError, StateError, WaitError)
+
+
+class Collection:
+    """All objects of one kind on one cluster."""
+
+    spec: Spec
+    #: whether the server lets several of these change at once (no cluster-wide lock)
+    parallel = False
+
+    def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
+        self.api = api
+        self.params = params
+
+    @classmethod
+    def run(cls, params: Mapping[str, Any], check_mode: bool) -> Result:
+        """The whole module."""
+        api = Api.open(params, check_mode)
+        try:
+            return cls(api, params).manage()
+        finally:
+            api.client.close()
+
+    def manage(self) -> Result:
+        """Bring the objects to what is wanted, or say what that would take."""
+        wanted = self.prepare(read_wanted(self.spec, self.params[self.spec.option]))
+        changes = self.plan(wanted, self.observe(wanted))
+        self.check(changes)
+        if changes and not self.api.check_mode:
+            self.apply(changes)
+            self.verify(wanted, changes)
+        return self.api.result(changes, **self.facts(changes))
+
+    # the steps
+
+    def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Look at the elements before anything is read."""
+        return wanted
+
+    def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
+        """Read all objects with one call."""
+        return self.by_key(self.api.client.get(self.spec.path))
+
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item]) -> list[Change]:
+        """Compare."""
+        return plan_changes(
+            self.spec,
+            wanted,
+            actual,
+            purge=bool(self.params.get("purge")),
+            update_secrets=bool(self.params.get("update_secrets")),
+        )
+
+    def check(self, changes: Sequence[Change]) -> None:
+        """What the changes refer to must be there."""
+        errors: list[QuorateError] = []
+        for change in changes:
+            for name in change.set:
+                field = self.spec.field(name)
+                if field.refers and change.action != DELETE:
+                    value = change.set[name]
+                    for each in value if isinstance(value, (list, dict)) else [value]:
+                        try:
+                            self.api.check_reference(field.refers, each, f"{change.where}: {name}")
+                        except StateError as error:
+                            errors.append(error)
+        raise_all(errors)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Carry the plan out. One object's failure does not keep the others from being dealt with."""
+        done: list[Change] = []
+        errors: list[QuorateError] = []
+        if self.parallel:
+            results = side_by_side(self.change_one, changes)
+            done = [change for change, result in zip(changes, results, strict=True) if result is None]
+            errors = [result for result in results if result is not None]
+        else:
+            for change in changes:
+                try:
+                    self.change_one(change)
+                except QuorateError as error:
+                    errors.append(error)
+                    if not isinstance(error, _OF_ONE_OBJECT) or (isinstance(error, ApiError) and error.says(NO_QUORUM)):
+                        break
+                else:
+                    done.append(change)
+        if errors:
+            not_done = [change for change in changes if change not in done]
+            raise ApplyError(errors, [c.describe() for c in done], [c.describe() for c in not_done])
+
+    def verify(self, wanted: Sequence[Wanted], changes: Sequence[Change]) -> None:
+        """Read back what was written. Raises :class:`VerifyError` for what the server changed or dropped."""
+        touched = {change.key for change in changes}
+        rest = [want for want in wanted if self.spec.key(want.item) in touched and want.state in (PRESENT, ABSENT)]
+        left = plan_changes(self.spec, rest, self.observe(rest))
+        errors: list[QuorateError] = []
+        for change in left:
+            if change.action == CREATE:
+                text = f"the server said yes, and there is no {change.object}"
+            elif change.action == DELETE:
+                text = f"the server said yes, and {change.object} is still there"
+            else:
+                pairs = [
+                    f"{n} is {change.before.get(n)!r} instead of {change.after.get(n)!r}"
+                    for n in change.describe()["fields"]
+                ]
+                text = f"the server said yes, and {', '.join(pairs)}"
+            errors.append(VerifyError(text, where=change.where))
+        raise_all(errors)
+
+    def facts(self, changes: Sequence[Change]) -> dict[str, Any]:
+        """Keys of the result beyond the usual ones."""
+        return {}
+
+    # one object
+
+    def change_one(self, change: Change) -> None:
+        """Make one change, with the parameter's path in what goes wrong."""
+        work = {CREATE: self.create, DELETE: self.delete}.get(change.action, self.update)
+        try:
+            work(change)
+        except QuorateError as error:
+            raise error.at(change.where or change.object) from error
+
+    def create(self, change: Change) -> None:
+        """POST all settings."""
+        self.finish(self.api.client.post(self.spec.path, self.spec.payload(change.item)), change)
+
+    def update(self, change: Change) -> None:
+        """PUT the settings that differ, and ``delete`` those to be unset."""
+        payload = self.spec.payload(change.set)
+        payload |= self.spec.payload({name: change.actual.get(name) for name in self.spec.on_update})
+        if change.unset:
+            payload["delete"] = ",".join(self.spec.field(name).api_name for name in change.unset)
+        self.finish(self.api.client.put(self.spec.fill(self.spec.item_path, change.actual), payload), change)
+
+    def delete(self, change: Change) -> None:
+        """DELETE."""
+        self.finish(self.api.client.delete(self.spec.fill(self.spec.item_path, change.actual)), change)
+
+    def finish(self, answer: Any, change: Change) -> None:
+        """Wait for the task, if the answer is one."""
+        self.api.finish_task(answer, float(self.params.get("timeout") or 300), change.where)
+
+    def by_key(self, answers: Sequence[Mapping[str, Any]]) -> dict[Key, Item]:
+        """The server's list, normalised."""
+        items = [self.spec.seen(answer) for answer in answers]
+        return {self.spec.key(item): item for item in items}

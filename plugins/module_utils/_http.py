@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTTPS to one server: whom to trust, and what a broken exchange means. Private to this collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import urllib3
+from proxmoxer.backends.https import JsonSerializer
+from requests.adapters import HTTPAdapter
+
+from ._errors import ConnectError, TrustError
+from ._trust import PinnedContext, accepted_fingerprints, shown_fingerprint
+
+CONNECT_TIMEOUT = 10
+
+# Certificates are checked by PinnedContext, which urllib3 cannot know.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
+class NotSentError(ConnectError):
+    """The server was never reached, so that nothing can have happened."""
+
+
+class _PinnedAdapter(HTTPAdapter):
+    """Connections through a :class:`PinnedContext`."""
+
+    def __init__(self, context: PinnedContext) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=16)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+
+class Serializer(JsonSerializer):  # type: ignore[misc]
+    """Keeps the whole body of an error: proxmoxer drops everything after the first line of the message."""
+
+    def loads_errors(self, response: Any) -> dict[str, Any]:
+        """The body of an error; without JSON (401, 595: empty) an empty one."""
+        try:
+            body = response.json()
+        except ValueError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+
+class Server:
+    """One server's address with the session to it."""
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        fingerprints: tuple[str, ...] = (),
+        trust_file: Any = None,
+        ca_file: Any = None,
+        validate: bool = True,
+        timeout: float = 30,
+    ) -> None:
+        self.address, self.port, self.timeout = address, port, timeout
+        name = f"[{address}]" if ":" in address else address
+        self.url = f"https://{name}:{port}/api2/json"
+        accepted = accepted_fingerprints(fingerprints, trust_file, address) if validate else None
+        # with nothing to compare with, authorities decide
+        self._verify: bool | str = (str(ca_file) if ca_file else True) if accepted == frozenset() else False
+        self.session = open_session(None if self._verify else PinnedContext.create(accepted))
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
+    ) -> requests.Response:
+        """One request. Raises :class:`NotSentError`, :class:`ConnectError` or :class:`TrustError`."""
+        try:
+            return self.session.request(
+                method,
+                url,
+                data=data,
+                params=params,
+                headers=dict(headers),
+                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
+                verify=self._verify,
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError as error:
+            raise self._untrusted(error) from error
+        except requests.exceptions.ConnectTimeout as error:
+            raise NotSentError(f"no answer from {self.address}:{self.port}: timed out") from error
+        except requests.exceptions.Timeout as error:
+            raise ConnectError(f"{self.address}:{self.port} gave no answer within {self.timeout:g} s") from error
+        except requests.exceptions.ConnectionError as error:
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            if isinstance(reason, urllib3.exceptions.NewConnectionError):
+                text = str(reason).rpartition(": ")[2]
+                raise NotSentError(f"no answer from {self.address}:{self.port}: {text}") from error
+            raise ConnectError(f"the connection to {self.address}:{self.port} broke: {error}") from error
+        except requests.exceptions.RequestException as error:
+            raise ConnectError(f"{self.address}:{self.port}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
+
+    def _untrusted(self, error: requests.exceptions.SSLError) -> TrustError | ConnectError:
+        try:
+            shown = shown_fingerprint(self.address, self.port, self.timeout)
+        except ConnectError as gone:
+            return gone
+        return TrustError(
+            f"the certificate of {self.address} is signed by no known authority; its fingerprint is {shown} ({error})",
+            hint="If this is the right machine, give that fingerprint (pve_fingerprint in the inventory, "
+            "api_fingerprints) or the cluster's authority (api_ca_file).",
+        )
+
+
+def open_session(context: PinnedContext | None) -> requests.Session:
+    """A session that takes nothing from the environment (REQUESTS_CA_BUNDLE would switch checking on again)."""
+    session = requests.Session()
+    session.trust_env = False
+    if context is not None:
+        session.mount("https://", _PinnedAdapter(context))
+    return session
