@@ -27,7 +27,7 @@ options:
     type: dict
     required: true
   links:
-    description: The links of the cluster, each with C(number) and C(network) or C(priority).
+    description: The links of the cluster, each with C(number) and C(network).
     type: list
     elements: dict
 """
@@ -43,11 +43,11 @@ _value:
   type: list
   elements: dict
   sample:
-    - host: pve1
+    - where: pve1
       name: pve1
       address: 10.0.0.11
       fingerprint: null
-      links: [{number: 0, address: 10.0.0.11, priority: 10}]
+      links: [{number: 0, address: 10.0.0.11}]
 """
 
 from collections.abc import Callable

@@ -33,7 +33,8 @@ EXAMPLES = r"""
     that: findings == []
     fail_msg: "{{ findings | join('\n') }}"
   vars:
-    findings: "{{ {'pve_guests': pve_guests} | quorate.pve.problems(groups[pve_cluster_group] | quorate.pve.nodes(hostvars)) }}"
+    nodes: "{{ groups[pve_cluster_group] | quorate.pve.nodes(hostvars) }}"
+    findings: "{{ {'pve_guests': pve_guests} | quorate.pve.problems(nodes) }}"
 """
 
 RETURN = r"""

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cross-checks of the variables of one cluster: what can be known to be wrong without asking a server.
 
-Every finding names the path into the variables, what is wrong there and what would be right. Private to this collection.
+Every finding names the path into the variables, what is wrong there and what would be right. Private to this
+collection.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import Node
+from ._site_nodes import Node
 
 Element = Mapping[str, Any]
 Check = Callable[[Mapping[str, Any], list[Node]], Iterator[str]]
@@ -23,8 +24,8 @@ Check = Callable[[Mapping[str, Any], list[Node]], Iterator[str]]
 class Elements:
     """What is common to the elements of one list variable.
 
-    `key`: the fields that name an element, together unique. `nodes`: fields with the name of a node, a list of names, or
-    a mapping from names. `every`: "*" stands for all nodes.
+    `key`: the fields that name an element, together unique. `nodes`: fields with the name of a node, a list of names,
+    or a mapping from names. `every`: "*" stands for all nodes.
     """
 
     key: tuple[str, ...]
@@ -74,7 +75,9 @@ def list_problems(name: str, value: Any, node_names: set[str]) -> list[str]:
         key = tuple(str(element[field]) for field in rules.key)
         where = path(name, index, element)
         if key in first_with:
-            found.append(f"{where}: the same {' and '.join(rules.key)} as {name}[{first_with[key]}]. Remove one of them.")
+            found.append(
+                f"{where}: the same {' and '.join(rules.key)} as {name}[{first_with[key]}]. Remove one of them."
+            )
         first_with.setdefault(key, index)
         if element.get("state") == "absent":
             continue
@@ -117,9 +120,9 @@ def _node_identity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[
     hosts_of: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
         if not node["address"]:
-            yield f"{node['host']}: pve_address is missing: the address of the node's API."
+            yield f"{node['where']}: pve_address is missing: the address of the node's API."
         for what, value in _identities(node):
-            hosts_of.setdefault((what, value), []).append(node["host"])
+            hosts_of.setdefault((what, value), []).append(node["where"])
     for (what, value), hosts in hosts_of.items():
         if len(hosts) > 1:
             yield f"{' and '.join(hosts)}: both have {what} {value}. Each host of a cluster needs its own."
@@ -133,7 +136,7 @@ def _identities(node: Node) -> set[tuple[str, str]]:
 
 
 def _links(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
-    """Links as corosync's knet transport allows them: numbers 0 to 7, priorities 0 to 255, one address a node on each."""
+    """Links as corosync's knet transport allows them: numbers 0 to 7, priorities 0 to 255, an address on each."""
     for index, link in enumerate(variables.get("pve_links") or []):
         where = path("pve_links", index, link)
         if not _whole_number(link["number"], 0, 7):
@@ -148,11 +151,11 @@ def _links(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
             address = link["address"]
             if not address:
                 yield (
-                    f"{node['host']}: no address on link {link['number']}. Set pve_link_addresses: "
+                    f"{node['where']}: no address on link {link['number']}. Set pve_link_addresses: "
                     f"{{{link['number']}: ADDRESS}} for the host, or the link's network in pve_links."
                 )
             elif address in seen:
-                yield f"{node['host']}: links {seen[address]} and {link['number']} have the same address {address}."
+                yield f"{node['where']}: links {seen[address]} and {link['number']} have the same address {address}."
             else:
                 seen[address] = link["number"]
 
@@ -195,6 +198,25 @@ def _affinity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
             if sid in first_in:
                 yield f"{where}: {sid} stands in {first_in[sid]} too. A resource can have one affinity only."
             first_in.setdefault(sid, where)
+
+
+def link_differences(wanted: list[Node], members: list[Mapping[str, Any]]) -> list[str]:
+    """How the links of a cluster's members (`name`, `links`: number and address) differ from those of the inventory."""
+    actual = {member["name"]: {link["number"]: link["address"] for link in member["links"]} for member in members}
+    found: list[str] = []
+    for node in wanted:
+        if node["name"] not in actual:
+            found.append(f"{node['where']}: {node['name']} is not a member of the cluster.")
+            continue
+        want = {link["number"]: link["address"] for link in node["links"]}
+        have = actual[node["name"]]
+        for number in sorted(want.keys() | have.keys()):
+            if want.get(number) != have.get(number):
+                found.append(
+                    f"{node['where']}: link {number} is {have.get(number) or 'missing'} in the cluster's "
+                    f"corosync.conf, but {want.get(number) or 'missing'} in the inventory."
+                )
+    return found
 
 
 CHECKS: tuple[Check, ...] = (

@@ -14,13 +14,12 @@ class LinkAddress(TypedDict):
 
     number: int
     address: str | None
-    priority: int | None
 
 
 class Node(TypedDict):
-    """One node of a cluster: `host` is its name in the inventory, `name` the one it has itself."""
+    """One node of a cluster: `where` is its host in the inventory, `name` the name it has itself."""
 
-    host: str
+    where: str
     name: str
     address: str | None
     fingerprint: str | None
@@ -28,9 +27,9 @@ class Node(TypedDict):
 
 
 def node_table(
-    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], links: Iterable[Mapping[str, Any]] | None
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], links: Iterable[Mapping[str, Any]] | None = None
 ) -> list[Node]:
-    """The nodes in the inventory's order, from pve_node, pve_address, pve_fingerprint and pve_link_addresses of each host.
+    """The nodes in the inventory's order, from each host's pve_node, pve_address, pve_fingerprint, pve_link_addresses.
 
     An address that cannot be told is None: finding fault is the business of _site_checks.
     """
@@ -41,7 +40,7 @@ def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]
     address = variables.get("pve_address")
     own = {str(number): value for number, value in (variables.get("pve_link_addresses") or {}).items()}
     return {
-        "host": host,
+        "where": host,
         "name": variables.get("pve_node") or host.partition(".")[0],
         "address": address,
         "fingerprint": variables.get("pve_fingerprint"),
@@ -49,7 +48,6 @@ def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]
             {
                 "number": link["number"],
                 "address": own.get(str(link["number"])) or address_in(link.get("network"), address),
-                "priority": link.get("priority"),
             }
             for link in links
             if isinstance(link, Mapping) and "number" in link

@@ -1,0 +1,1 @@
+../plugins/filter/link_differences.py

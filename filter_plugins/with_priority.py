@@ -1,0 +1,1 @@
+../plugins/filter/with_priority.py
