@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The local resource manager of one node: carries out what the manager decided, under lock and watchdog (facts §7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentstack.ha.environment import ClusterFilesError, Environment, LrmStatus, ServiceStatus, agent_lock
+from agentstack.ha.lrm_jobs import JobRunner
+
+IDLE_ROUNDS = 60
+RESTART_TIMEOUT = 90
+
+INACTIVE = ("stopped", "error")
+"""Service states for which the node needs no lock: the guest is off, or is left alone."""
+
+MOVING = ("migrate", "relocate", "request_start_balance")
+
+
+class Lrm:
+    """Call :meth:`round` every 10 seconds (5 while idle) until it returns False."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.state = "startup"
+        self.mode = "active"
+        self.jobs = JobRunner(env)
+        self._lock_name = agent_lock(env.nodename)
+        self._watchdog: str | None = None
+        self._services: Mapping[str, ServiceStatus] = {}
+        self._maintenance_requested = False
+        self._disarm_requested = False
+        self._shutdown_since: int | None = None
+        self._idle_rounds = 0
+        self._change("wait_for_agent_lock")
+
+    # -- shutdown -------------------------------------------------------------------------------------------------
+    def request_shutdown(self) -> None:
+        """The service is being restarted, or the node goes down: leave by the shutdown policy."""
+        if self._shutdown_since is not None:
+            return
+        shutdown, reboot = self.env.node_shutdown()
+        if shutdown:
+            self._choose_shutdown_mode("reboot" if reboot else "shutdown")
+        else:
+            self.env.log("info", "restart LRM, freeze all services")
+            self.mode = "restart"
+        self._shutdown_since = self.env.time()
+        self._write_status()
+
+    def _choose_shutdown_mode(self, kind: str) -> None:
+        policy = self.env.read_settings().shutdown_policy
+        self.env.log("info", f"got shutdown request with shutdown policy '{policy}'")
+        if policy == "migrate":
+            self.env.log("info", f"{kind} LRM, doing maintenance, removing this node from active list")
+            self.mode = "maintenance"
+        elif self.mode == "maintenance":
+            self.env.log("info", f"{kind} LRM, ignore {policy} policy as manual maintenance mode is enabled")
+        elif policy == "freeze" or (policy == "conditional" and kind == "reboot"):
+            self.env.log("info", f"{kind} LRM, stop and freeze all services")
+            self.mode = "restart"
+        else:
+            self.env.log("info", "shutdown LRM, stop all services")
+            self.mode = "shutdown"
+
+    # -- one round ------------------------------------------------------------------------------------------------
+    def round(self) -> bool:
+        """One round; False: the agent has ended."""
+        if not self.env.refresh():
+            self.env.log("notice", "temporary inconsistent cluster state (cfs restart?), skip round")
+            if self._watchdog is not None and self.env.acquire_lock(self._lock_name):
+                self._feed()
+            return True
+        if not self.env.lrm_announced() and not self._write_status():
+            return True
+        self._read_manager_status()
+        self._update_state()
+        if self._finished():
+            self._release()
+            self._write_status()
+            return False
+        if self.state in ("active", "maintenance") and self._watchdog is not None:
+            self._feed()
+            self._work()
+            if self._finished():
+                self._release()
+                self._write_status()
+                return False
+        self._write_status()
+        return True
+
+    def _read_manager_status(self) -> None:
+        try:
+            status = self.env.read_manager_status()
+        except ClusterFilesError as error:
+            self.env.log("err", f"updating service status from manager failed: {error}")
+            return
+        self._services = status.get("service_status", {})
+        request = status.get("node_request", {}).get(self.env.nodename, {})
+        self._maintenance_requested = bool(request.get("maintenance"))
+        self._disarm_requested = "disarm" in status
+        if self._shutdown_since is None:
+            if self._maintenance_requested:
+                self.mode = "maintenance"
+            elif self._disarm_requested:
+                self.mode = "disarm"
+            else:
+                self.mode = "active"
+
+    def _mine(self) -> dict[str, ServiceStatus]:
+        return {sid: self._services[sid] for sid in sorted(self._services) if self._services[sid]["node"] == self.env.nodename}
+
+    def _active_services(self) -> list[str]:
+        return [sid for sid, service in self._mine().items() if service["state"] not in INACTIVE]
+
+    # -- states ---------------------------------------------------------------------------------------------------
+    def _update_state(self) -> None:
+        STATES = {
+            "wait_for_agent_lock": self._from_wait,
+            "active": self._from_active,
+            "maintenance": self._from_maintenance,
+            "lost_agent_lock": self._from_lost,
+        }
+        while True:
+            before = self.state
+            STATES[before]()
+            if self.state == before:
+                break
+
+    def _from_wait(self) -> None:
+        if self._shutdown_since is not None or self.mode == "disarm" or not self.env.quorate():
+            return
+        if self._active_services() and self._lock():
+            self._idle_rounds = 0
+            self._change("active")
+
+    def _from_active(self) -> None:
+        if not self._lock():
+            self._change("lost_agent_lock")
+        elif self.mode == "maintenance":
+            self._change("maintenance")
+        elif self.mode == "disarm":
+            if not self._busy_moving():
+                self.env.log("info", "HA disarm requested, releasing agent lock and watchdog")
+                self._release()
+                self._change("wait_for_agent_lock")
+        elif self._shutdown_since is None and self._idle():
+            self.env.log("info", f"node had no service configured for {IDLE_ROUNDS} rounds, going idle.")
+            self._release()
+            self._change("wait_for_agent_lock")
+
+    def _from_maintenance(self) -> None:
+        if self.mode == "disarm":
+            self.env.log("info", "HA disarm requested during maintenance, releasing agent lock and watchdog")
+            self._release()
+            self._change("wait_for_agent_lock")
+        elif self.mode != "maintenance":
+            if self.env.quorate() and self._lock():
+                self._idle_rounds = 0
+                self._change("active")
+        elif self._active_services() or self.jobs.running():
+            if not self._lock():
+                self._change("lost_agent_lock")
+        elif self._watchdog is not None:
+            self._release()
+
+    def _from_lost(self) -> None:
+        # the watchdog is open and fires soon: only the lock can save the node now
+        if self.env.quorate() and self._lock():
+            self._change("active")
+
+    def _change(self, state: str) -> None:
+        self.env.log("info", f"status change {self.state} => {state}")
+        self.state = state
+
+    def _busy_moving(self) -> bool:
+        return bool(self.jobs.running()) or any(service["state"] in MOVING for service in self._mine().values())
+
+    def _idle(self) -> bool:
+        self._idle_rounds = 0 if self._mine() else self._idle_rounds + 1
+        return self._idle_rounds > IDLE_ROUNDS
+
+    # -- end ------------------------------------------------------------------------------------------------------
+    def _finished(self) -> bool:
+        if self._shutdown_since is None:
+            return False
+        if self.state == "wait_for_agent_lock":
+            return True
+        if self.state == "lost_agent_lock":
+            if self.mode == "restart" and self.env.time() - self._shutdown_since > RESTART_TIMEOUT:
+                return True
+            return not self._active_services()
+        if self.mode == "maintenance":
+            return not self._active_services() and not self.jobs.running()
+        if self.mode == "restart" and not self._frozen():
+            return False
+        shutdown, _reboot = self.env.node_shutdown()
+        if not shutdown:
+            return not self.jobs.running()
+        return self.jobs.all_stopped(sid for sid, service in self._mine().items() if service["state"] != "error")
+
+    def _frozen(self) -> bool:
+        return all(service["state"] in ("freeze", "error") for service in self._mine().values())
+
+    # -- lock and watchdog ----------------------------------------------------------------------------------------
+    def _lock(self) -> bool:
+        if not self.env.acquire_lock(self._lock_name):
+            return False
+        if self._watchdog is None:
+            self._watchdog = self.env.watchdog_open()
+        return True
+
+    def _feed(self) -> None:
+        if self._watchdog is not None:
+            self.env.watchdog_update(self._watchdog)
+
+    def _release(self) -> None:
+        if self._watchdog is not None:
+            self.env.release_lock(self._lock_name)
+            self.env.watchdog_close(self._watchdog)
+            self._watchdog = None
+
+    # -- work -----------------------------------------------------------------------------------------------------
+    def _work(self) -> None:
+        if self._shutdown_since is None or self.mode == "maintenance":
+            self.jobs.round(self._mine(), self._services)
+        elif self.mode == "restart" and not self._frozen():
+            return
+        elif self.env.node_shutdown()[0]:
+            self.jobs.stop_all(sid for sid, service in self._mine().items() if service["state"] != "error")
+
+    def _write_status(self) -> bool:
+        status: LrmStatus = {
+            "state": self.state,
+            "mode": self.mode,
+            "timestamp": self.env.time(),
+            "results": dict(self.jobs.results),
+        }
+        try:
+            self.env.write_lrm_status(status)
+        except ClusterFilesError as error:
+            self.env.log("err", f"unable to write lrm status file - {error}")
+            return False
+        return True
