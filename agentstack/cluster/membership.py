@@ -1,0 +1,365 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's membership: its corosync.conf, the running corosync, votes and quorum, the state of the links."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentstack._shared.corosync_conf import CorosyncConf, CorosyncConfError, parse, read_config_version
+from agentstack.cluster import fabric
+from agentstack.cluster.corosync import Corosync, Identity, View
+from agentstack.errors import AgentError
+
+if TYPE_CHECKING:
+    from agentstack.api.endpoint import Json
+    from agentstack.host import Host
+
+log = logging.getLogger(__name__)
+
+TOKEN, TOKEN_COEFFICIENT = 3000, 650
+"""Milliseconds: corosync's own defaults (corosync.conf(5)); PVE 9.2 writes a coefficient of 125."""
+RELOAD_DELAY = 1.0
+"""Seconds from a changed /etc/pve/corosync.conf to the reload that its writer causes (facts §6.5)."""
+VERSION_GRACE = 3.0
+"""Seconds in which members of a new membership may catch up with its configuration version."""
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A configured node as this host sees it. `address`: management address, None if never seen online."""
+
+    name: str
+    node_id: int
+    votes: int
+    address: str | None
+    online: bool
+    local: bool
+
+
+@dataclass(frozen=True)
+class LinkView:
+    """A link of this host, as corosync-cfgtool shows it. `connected`: node id -> state, without this node."""
+
+    number: int
+    address: str
+    connected: dict[int, bool]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """votequorum's arithmetic at this moment (two_node mode is never used; facts §6.6)."""
+
+    expected: int
+    highest_expected: int
+    total: int
+
+    @property
+    def quorum(self) -> int:
+        return max(self.highest_expected // 2 + 1, self.total // 2 + 1)
+
+    @property
+    def quorate(self) -> bool:
+        return self.total >= self.quorum
+
+
+class Membership:
+    """A host's part in a cluster, or none."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.directory = host.root / "etc/corosync"
+        self.config: CorosyncConf | None = None
+        """The configuration that corosync runs with (or would, if it did not run); None: not in a cluster."""
+        self.corosync = Corosync(
+            host.name, host.state.parent.parent / fabric.SOCKET, host.root / "var/lib/corosync", host.clock
+        )
+        self.corosync.events.view.append(self._viewed)
+        self.corosync.events.reload = self.reload
+        self.corosync.events.killed = self._killed
+        self.attached = False
+        """Whether the cluster file system is connected to corosync; without, nobody knows of quorum."""
+        self.version = 1
+        """Counts changes of what `.members` shows."""
+        self._subscribers: list[Callable[[], None]] = []
+        self._ring: tuple[int, int] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def start(self) -> None:
+        """Start corosync if the host is configured for a cluster."""
+        if self.config_file.exists():
+            self.start_corosync()
+
+    async def stop(self) -> None:
+        """Leave the membership in an orderly way."""
+        for timer in self._timers:
+            timer.cancel()
+        await self.corosync.stop()
+
+    @property
+    def config_file(self) -> Path:
+        return self.directory / "corosync.conf"
+
+    @property
+    def authkey_file(self) -> Path:
+        return self.directory / "authkey"
+
+    def start_corosync(self) -> None:
+        """Start (or restart) corosync with the host's own corosync.conf; a broken one keeps it from starting."""
+        try:
+            self.config = parse(self.config_file.read_text())
+            self.corosync.start(self._identity(self.config))
+        except (OSError, CorosyncConfError) as error:
+            log.error("corosync: %s", error)
+        self.changed()
+
+    def reload(self) -> None:
+        """Take the host's own corosync.conf into use; what cannot be used changes nothing (corosync-cfgtool -R)."""
+        if not self.corosync.running:
+            return
+        try:
+            config = parse(self.config_file.read_text())
+            identity = self._identity(config)
+        except (OSError, CorosyncConfError) as error:
+            log.error("corosync: unable to reload: %s", error)
+            return
+        self.config = config
+        self.corosync.reload(identity)
+        self.changed()
+
+    def config_written(self, data: bytes, *, by_this_node: bool) -> None:
+        """/etc/pve/corosync.conf has changed: take it over unless it is older or unreadable (observed: live change)."""
+        text = data.decode("utf-8", "replace")
+        try:
+            version = read_config_version(text)
+        except CorosyncConfError as error:
+            log.critical("[dcdb] crit: %s", error)
+            return
+        present = self.config_file.read_text() if self.config_file.exists() else ""
+        try:
+            own = read_config_version(present)
+        except CorosyncConfError:
+            own = 0
+        if version < own:
+            log.critical("[dcdb] crit: local corosync.conf is newer")
+            return
+        if text == present:
+            return
+        self.write_config(text)
+        log.info("[dcdb] notice: wrote new corosync config '/etc/corosync/corosync.conf' (version = %d)", version)
+        if by_this_node:
+            self._later(RELOAD_DELAY, self.corosync.reload_everywhere)
+
+    def write_config(self, text: str) -> None:
+        """Replace the host's own corosync.conf."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = self.config_file.with_suffix(".conf.tmp")
+        temporary.write_text(text)
+        temporary.replace(self.config_file)
+
+    # --- who is in ----------------------------------------------------------------------------------------------
+
+    @property
+    def in_cluster(self) -> bool:
+        return self.config is not None
+
+    @property
+    def cluster_name(self) -> str:
+        """Empty outside of a cluster."""
+        return self.config.totem.cluster_name if self.config is not None else ""
+
+    @property
+    def config_version(self) -> int:
+        return self.config.totem.config_version if self.config is not None else 0
+
+    @property
+    def node_id(self) -> int:
+        """0 outside of a cluster."""
+        if self.config is None:
+            return 0
+        return next((node.nodeid for node in self.config.nodes if node.name == self.host.name), 0)
+
+    @property
+    def view(self) -> View | None:
+        """The present membership of corosync; None if it does not run."""
+        return self.corosync.view
+
+    def members(self) -> set[str]:
+        """Names of the nodes that are online, this one included."""
+        return {node.name for node in self.nodes() if node.online}
+
+    def nodes(self) -> list[NodeView]:
+        """All configured nodes in the order of their ids; outside of a cluster this host alone, with id 0."""
+        if self.config is None:
+            return [NodeView(self.host.name, 0, 1, self.host.address, online=True, local=True)]
+        online = set(self.view.members) if self.view is not None and self.attached else {self.node_id}
+        addresses = self.host.files.kvstore.addresses
+        return [
+            NodeView(
+                node.name,
+                node.nodeid,
+                node.quorum_votes,
+                self.host.address if node.name == self.host.name else addresses.get(node.name),
+                online=node.nodeid in online,
+                local=node.name == self.host.name,
+            )
+            for node in sorted(self.config.nodes, key=lambda node: node.nodeid)
+        ]
+
+    def address_of(self, node: str) -> str:
+        """A node's management address; AgentError as from a failed look-up if it is not known."""
+        for known in self.nodes():
+            if known.name == node and known.address is not None:
+                return known.address
+        raise AgentError(
+            f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+        )
+
+    def links(self) -> list[LinkView]:
+        """The state of this host's links."""
+        if self.config is None:
+            return []
+        own = next((node for node in self.config.nodes if node.nodeid == self.node_id), None)
+        peers = sorted(node.nodeid for node in self.config.nodes if node is not own)
+        return [
+            LinkView(number, address, {peer: peer in self.corosync.links.get(number, ()) for peer in peers})
+            for number, address in sorted(own.addresses.items() if own is not None else ())
+        ]
+
+    # --- votes --------------------------------------------------------------------------------------------------
+
+    @property
+    def votes(self) -> Votes:
+        """votequorum at this moment; all zero if corosync does not run."""
+        if self.view is None:
+            return Votes(0, 0, 0)
+        members = self.view.members
+        own = members[self.node_id].expected if self.node_id in members else 0
+        total = sum(member.votes for member in members.values())
+        return Votes(own, max(total, *(member.expected for member in members.values())), total)
+
+    @property
+    def expected_votes(self) -> int:
+        return self.votes.expected
+
+    @property
+    def total_votes(self) -> int:
+        return self.votes.total
+
+    @property
+    def quorum(self) -> int:
+        return self.votes.quorum
+
+    @property
+    def quorate(self) -> bool:
+        """Whether this node may write; a host on its own always may."""
+        if self.config is None:
+            return True
+        return self.attached and self.view is not None and self.votes.quorate
+
+    def expect(self, votes: int) -> None:
+        """Set the expected votes until the next configuration change (corosync-quorumtool -e). AgentError if the
+        members' votes admit no such quorum."""
+        total = self.total_votes
+        wanted = Votes(votes, votes, total)
+        if votes < 1 or self.view is None or wanted.quorum > total:
+            raise AgentError("Unable to set expected votes: CS_ERR_INVALID_PARAM")
+        self.corosync.expect(votes)
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called after every change of membership, votes or quorum."""
+        self._subscribers.append(callback)
+
+    def changed(self) -> None:
+        """Something that `.members` shows may have changed."""
+        self.version += 1
+        self.host.files.replica.turn()
+        for callback in self._subscribers:
+            callback()
+
+    async def broadcast(self, key: str, value: Json) -> None:
+        """Tell all members a status value of this node (not kept; gone when the node is)."""
+        self.host.files.broadcast(key, value)
+
+    def kv(self, node: str, key: str) -> Json:
+        """The last status value that a node has told under `key`, None if there is none."""
+        return self.host.files.kvstore.get(node, key)
+
+    def _viewed(self) -> None:
+        view = self.view
+        if view is not None and view.ring != self._ring:
+            self._ring = view.ring
+            self._later(VERSION_GRACE, self._check_version)
+        self.changed()
+
+    def _check_version(self) -> None:
+        """A corosync that meets members with a newer configuration than its own ends (corosync's cmap)."""
+        if self.view is None:
+            return
+        newest = max(member.config_version for member in self.view.members.values())
+        if newest > self.config_version:
+            self.reload()
+        if newest > self.config_version:
+            log.error(
+                "corosync: Received config version (%d) is different than my config version (%d)! Exiting",
+                newest,
+                self.config_version,
+            )
+            self._killed()
+
+    def _killed(self) -> None:
+        self._spawn(self.corosync.stop())
+
+    def _identity(self, config: CorosyncConf) -> Identity:
+        own = config.node(self.host.name)
+        totem = config.totem.other
+        token = _milliseconds(totem.get("token"), TOKEN)
+        coefficient = _milliseconds(totem.get("token_coefficient"), TOKEN_COEFFICIENT)
+        return Identity(
+            node_id=own.nodeid,
+            cluster=config.totem.cluster_name,
+            key=hashlib.sha256(self.authkey_file.read_bytes()).hexdigest(),
+            nodes={
+                node.nodeid: {link: self._resolve(address) for link, address in node.addresses.items()}
+                for node in config.nodes
+            },
+            votes=own.quorum_votes,
+            expected=config.expected_votes,
+            config_version=config.totem.config_version,
+            token=(token + max(0, len(config.nodes) - 2) * coefficient) / 1000,
+        )
+
+    def _resolve(self, address: str) -> str:
+        """A ring address that is a name, looked up in the host's /etc/hosts."""
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            for line in (self.host.root / "etc/hosts").read_text().splitlines():
+                words = line.partition("#")[0].split()
+                if address in words[1:]:
+                    return words[0]
+        return address
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = [timer for timer in self._timers if timer.when() > loop.time() and not timer.cancelled()]
+        self._timers.append(loop.call_later(self.host.clock.real(seconds), call))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _milliseconds(value: object, default: int) -> int:
+    return int(value) if isinstance(value, str) and value.isdecimal() else default
