@@ -16,6 +16,11 @@ class AgentError(Exception):
         if status is not None:
             self.status = status
 
+    @property
+    def text(self) -> str:
+        """The error where there is no HTTP around it: in a task's log, on stderr, inside another error."""
+        return self.message
+
 
 class ParameterError(AgentError):
     """400 `Parameter verification failed.` with one text per parameter (facts §1.3)."""
@@ -25,6 +30,13 @@ class ParameterError(AgentError):
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__("Parameter verification failed.")
         self.errors = errors
+
+    @property
+    def text(self) -> str:
+        """As seen when one call fails inside another: the status, and a line for each parameter (observed: backup)."""
+        return "\n".join(
+            ["400 Parameter verification failed.", *(f"{name}: {why}" for name, why in self.errors.items())]
+        )
 
 
 class NoQuorum(AgentError):

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server of a host: HTTPS on 8006, every request through the same steps (facts §1)."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import zlib
+from email.utils import formatdate
+from typing import TYPE_CHECKING, TypeVar
+
+from aiohttp import hdrs, web
+from aiohttp.web import BaseRequest, Response, StreamResponse
+
+from agentstack.access.identity import Identity, Unauthorized
+from agentstack.access.roles import privileges
+from agentstack.api import formats, request
+from agentstack.api.dialect import PVE, Dialect
+from agentstack.api.dispatch import Dispatcher, Found
+from agentstack.api.proxy import HEADER, Answer, Proxy, ProxyError
+from agentstack.api.reply import JSON_TYPE, Reply, refusal
+from agentstack.api.transport import Listener
+from agentstack.errors import AgentError, ParameterError
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+_R = TypeVar("_R", bound=StreamResponse)
+
+PAUSE_AFTER_401 = 3.0
+"""Stack seconds before every 401."""
+
+COMPRESS_FROM = 1024
+"""Bodies longer than this are compressed if the client can read it."""
+
+LARGEST_LINE = 8190
+SHUTDOWN = 1.0
+"""Real seconds for running requests at the end."""
+
+ANYBODY = Identity("")
+
+
+def load_branches(package: str) -> None:
+    """Import every branch of an API tree, so that its behaviours are registered."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+class ApiServer:
+    """The HTTPS server of one host."""
+
+    branches = "agentstack.api.pve"
+    dialect: Dialect = PVE
+
+    def __init__(self, host: Host) -> None:
+        load_branches(self.branches)
+        self.host = host
+        self.dispatcher = Dispatcher(host, host.access, self.dialect)
+        self.proxy = Proxy(host, self.dialect.port)
+        known = privileges(host.release)
+        formats.register("pve-priv", lambda text: _known_privilege(text, known))
+
+    async def start(self) -> None:
+        """Listen on the host's management address; raises OSError if the port is taken."""
+        await self.proxy.start()
+        self._http = web.Server(
+            self.serve,
+            access_log=None,
+            max_line_size=LARGEST_LINE,
+            max_field_size=LARGEST_LINE,
+            keepalive_timeout=75.0,
+        )
+        self._listener = Listener(self.host.address, self.dialect.port, self.host.certificates.context, self._http)
+        await self._listener.start()
+
+    async def stop(self) -> None:
+        """Close the socket, then the connections."""
+        await self._listener.stop()
+        await self._http.shutdown(SHUTDOWN)
+        await self.proxy.stop()
+
+    async def serve(self, incoming: BaseRequest) -> StreamResponse:
+        """Answer one HTTP request."""
+        form = "json"
+        try:
+            if not request.is_api(incoming):
+                raise AgentError(f"no such file '{incoming.path}'", status=404)
+            target = request.target(incoming, self.dialect)
+            form = target.form
+            result = await self._answer(incoming, target)
+        except ParameterError as error:
+            result = self.dialect.parameter_reply(error) or refusal(error)
+        except (Unauthorized, ProxyError) as error:
+            # neither has a body (observed); a failed login comes as a plain AgentError
+            result = Reply(error.status, error.message)
+        except AgentError as error:
+            result = refusal(AgentError(error.message, status=self.dialect.status(error)))
+        if isinstance(result, StreamResponse):
+            return self._finish(result, failed=False)
+        if isinstance(result, Answer):
+            return self._pass_on(result, incoming)
+        if result.status == 401:
+            await self.host.clock.sleep(PAUSE_AFTER_401)
+        elif result.status == 403:
+            await self.host.clock.sleep(self.dialect.denied_pause)
+        return self._write(result, form, incoming)
+
+    async def _answer(self, incoming: BaseRequest, target: request.Target) -> Reply | StreamResponse | Answer:
+        verb, path = incoming.method, target.path
+        if verb not in request.VERBS:
+            raise self.dispatcher.unknown(verb, path)
+        given = await request.parameters(incoming)
+        found = self.dispatcher.find(verb, path)
+        identity = self._identify(incoming, found)
+        if found is None:
+            raise self.dispatcher.unknown(verb, path)
+        raw = self.dispatcher.admit(found, identity, given)
+        node = self.dispatcher.node_of(found, raw)
+        if node is None:
+            return await self.dispatcher.execute(found, identity, raw)
+        if incoming.headers.get(HEADER):
+            raise AgentError("proxy loop detected")
+        kept = (hdrs.COOKIE, hdrs.AUTHORIZATION, "CSRFPreventionToken")
+        headers = {name: incoming.headers[name] for name in kept if name in incoming.headers}
+        sent = {name: value for name, value in raw.items() if name not in found.values}
+        return await self.proxy.forward(node, verb, f"/api2/{target.form}{path}", sent, headers)
+
+    def _identify(self, incoming: BaseRequest, found: Found | None) -> Identity:
+        if found is not None and found.method.user == "world":
+            return ANYBODY
+        shown = request.credentials(incoming, self.dialect)
+        access = self.host.access
+        if shown.ticket is not None:
+            identity = access.by_ticket(shown.ticket)
+            if incoming.method != "GET" and not access.verify_csrf(identity, shown.csrf):
+                raise Unauthorized("Permission denied - invalid csrf token")
+            return identity
+        if shown.token is not None:
+            return access.by_token(shown.token)
+        raise Unauthorized("No ticket")
+
+    def _write(self, reply: Reply, form: str, incoming: BaseRequest) -> Response:
+        failed = reply.failed
+        if failed and reply.message is None:
+            return self._finish(Response(status=reply.status, reason=reply.reason), failed=True)
+        body = self.dialect.writers[form](reply)
+        if form != "json" and reply.message is not None:
+            # extjs clients look into the body only (facts §1.1)
+            reply, failed = Reply(), False
+        response = Response(status=reply.status, reason=reply.reason, headers={hdrs.CONTENT_TYPE: JSON_TYPE})
+        response.body = _compress(body, response, incoming)
+        return self._finish(response, failed=failed)
+
+    def _pass_on(self, answer: Answer, incoming: BaseRequest) -> Response:
+        response = Response(status=answer.status, reason=answer.reason)
+        if answer.body:
+            response.headers[hdrs.CONTENT_TYPE] = answer.headers.get(hdrs.CONTENT_TYPE, JSON_TYPE)
+            if hdrs.CONTENT_DISPOSITION in answer.headers:
+                response.headers[hdrs.CONTENT_DISPOSITION] = answer.headers[hdrs.CONTENT_DISPOSITION]
+            response.body = _compress(answer.body, response, incoming)
+        return self._finish(response, failed=answer.status >= 400)
+
+    def _finish(self, response: _R, *, failed: bool) -> _R:
+        date = formatdate(self.host.clock.now(), usegmt=True)
+        response.headers.update(
+            {
+                hdrs.SERVER: self.dialect.server,
+                hdrs.DATE: date,
+                hdrs.EXPIRES: date,
+                hdrs.CACHE_CONTROL: "max-age=0",
+                hdrs.PRAGMA: "no-cache",
+                hdrs.CONNECTION: "close" if failed else "Keep-Alive",
+            }
+        )
+        if failed:
+            response.force_close()
+        return response
+
+
+def _known_privilege(text: str, known: frozenset[str]) -> None:
+    if text not in known:
+        raise ValueError(f"invalid privilege '{text}'")
+
+
+def _compress(body: bytes, response: Response, incoming: BaseRequest) -> bytes:
+    accepted = incoming.headers.get(hdrs.ACCEPT_ENCODING, "")
+    if len(body) <= COMPRESS_FROM:
+        return body
+    for name, window in (("gzip", zlib.MAX_WBITS | 16), ("deflate", zlib.MAX_WBITS)):
+        if name in accepted:
+            response.headers[hdrs.CONTENT_ENCODING] = name
+            packer = zlib.compressobj(level=1, wbits=window)
+            return packer.compress(body) + packer.flush()
+    return body

@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Background tasks of a node: each has a UPID, a log file below var/log/pve/tasks, and an end (facts §4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentstack.access.identity import Identity
+from agentstack.errors import AgentError
+from agentstack.upid import Upid, parse_upid
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+log = logging.getLogger(__name__)
+
+DIRECTORY = "var/log/pve/tasks"
+REMEMBERED = 1000
+"""Finished tasks that a node lists."""
+
+BROADCAST = 25
+"""Tasks of a node that the whole cluster lists (facts §4, GET /cluster/tasks)."""
+
+KEY = "tasklist"
+UNEXPECTED = "unexpected status"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task that has ended; `status` is its exit status."""
+
+    upid: Upid
+    endtime: int
+    status: str
+
+
+class Task:
+    """A running task, as its work sees it."""
+
+    def __init__(self, upid: Upid, path: Path) -> None:
+        self.upid = upid
+        self.warnings = 0
+        self.stopped = False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("a", encoding="utf-8", buffering=1)
+
+    def log(self, text: str) -> None:
+        """Add a line (or several) to the log."""
+        self._stream.write(f"{text}\n")
+
+    def warn(self, text: str) -> None:
+        """Add a warning; a task with warnings that ends well ends with `WARNINGS: n`."""
+        self.warnings += 1
+        self.log(f"WARN: {text}")
+
+    def close(self, error: str | None) -> str:
+        """Write the last line; returns the exit status."""
+        if error is not None:
+            # the status is one line whatever the error was
+            status = " ".join(error.split("\n")).strip()
+            self.log(f"TASK ERROR: {status}")
+        elif self.warnings:
+            status = f"WARNINGS: {self.warnings}"
+            self.log(f"TASK {status}")
+        else:
+            status = "OK"
+            self.log("TASK OK")
+        self._stream.close()
+        return status
+
+
+Work = Callable[[Task], Awaitable[None]]
+
+
+class TaskService:
+    """The part of a host that keeps its tasks: makes `host.tasks`, and is there from boot to shutdown."""
+
+    def __init__(self, host: Host) -> None:
+        host.tasks = self.tasks = Tasks(host)
+
+    async def start(self) -> None:
+        """Learn what earlier boots left."""
+        self.tasks.resume()
+
+    async def stop(self) -> None:
+        """End all tasks."""
+        await self.tasks.abandon()
+
+
+class Tasks:
+    """A node's tasks, running and finished."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.directory = host.root / DIRECTORY
+        self.finished: deque[Finished] = deque(maxlen=REMEMBERED)
+        self._running: dict[str, tuple[Task, asyncio.Task[None]]] = {}
+        self._pid = random.randint(1000, 30000)
+        self._changed = asyncio.Event()
+        self._publisher: asyncio.Task[None] | None = None
+
+    def resume(self) -> None:
+        """Read the index; what was running when the host went off has ended without a status."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        index, active = self.directory / "index", self.directory / "active"
+        if index.exists():
+            for line in index.read_text(encoding="utf-8").splitlines()[-REMEMBERED:]:
+                text, end, status = line.split(" ", 2)
+                if upid := parse_upid(text):
+                    self.finished.append(Finished(upid, int(end, 16), status))
+        if active.exists():
+            for text in active.read_text(encoding="utf-8").splitlines():
+                if upid := parse_upid(text):
+                    self._remember(Finished(upid, int(self.host.clock.now()), self._last_status(upid)))
+        self._write_active()
+        self._changed.set()
+        self._publisher = asyncio.create_task(self._publish())
+
+    async def abandon(self) -> None:
+        """Leave running tasks as a reboot does: without an end."""
+        running = [work for _, work in self._running.values()]
+        for work in (*running, *([self._publisher] if self._publisher else [])):
+            work.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def start(self, identity: Identity, kind: str, worker_id: str, work: Work) -> str:
+        """Start a task; returns its UPID at once. `work` raises AgentError to fail."""
+        now = self.host.clock.now()
+        self._pid += 1
+        upid = Upid(
+            self.host.name,
+            self._pid,
+            int(self.host.clock.elapsed() * 100) & 0xFFFFFFFF,
+            int(now),
+            kind,
+            worker_id,
+            identity.authid,
+        )
+        if parse_upid(str(upid)) is None:
+            raise ValueError(f"'{worker_id}' cannot be the id of a task")
+        task = Task(upid, self.path(upid))
+        self._running[str(upid)] = (task, asyncio.create_task(self._work(task, work), name=str(upid)))
+        self._write_active()
+        self._changed.set()
+        return str(upid)
+
+    async def wait(self, upid: str) -> str:
+        """Wait for the end of a task of this node; returns its exit status."""
+        if upid in self._running:
+            await asyncio.wait([self._running[upid][1]])
+        parsed = parse_upid(upid)
+        return self._last_status(parsed) if parsed else UNEXPECTED
+
+    def active(self) -> list[Upid]:
+        """The tasks that run, the newest first."""
+        return [task.upid for task, _ in reversed(self._running.values())]
+
+    def is_running(self, upid: Upid) -> bool:
+        """Whether a task runs."""
+        return str(upid) in self._running
+
+    def cancel(self, upid: Upid) -> None:
+        """End a running task; nothing happens to one that has ended."""
+        found = self._running.get(str(upid))
+        if found is not None:
+            found[0].stopped = True
+            found[1].cancel()
+
+    def path(self, upid: Upid) -> Path:
+        """Where a task's log is."""
+        return self.directory / upid.directory / str(upid)
+
+    def read_log(self, upid: Upid) -> list[str] | None:
+        """The lines of a task's log; None if there is no such file."""
+        path = self.path(upid)
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else None
+
+    def exit_status(self, upid: Upid) -> str:
+        """How a task that no longer runs has ended."""
+        return self._last_status(upid)
+
+    async def _work(self, task: Task, work: Work) -> None:
+        error: str | None = None
+        try:
+            # the caller gets its UPID before anything happens
+            await asyncio.sleep(0)
+            await work(task)
+        except AgentError as failure:
+            error = failure.text
+        except asyncio.CancelledError:
+            if not task.stopped:
+                raise
+            error = "received interrupt"
+        finally:
+            if (unforeseen := sys.exception()) is not None:
+                error = str(unforeseen) or type(unforeseen).__name__
+                if not isinstance(unforeseen, asyncio.CancelledError):
+                    log.error("task %s failed", task.upid, exc_info=unforeseen)
+            if not isinstance(unforeseen, asyncio.CancelledError):
+                self._end(task, error)
+
+    def _end(self, task: Task, error: str | None) -> None:
+        status = task.close(error)
+        self._running.pop(str(task.upid), None)
+        self._remember(Finished(task.upid, int(self.host.clock.now()), status))
+        self._write_active()
+        self._changed.set()
+
+    def _remember(self, finished: Finished) -> None:
+        self.finished.append(finished)
+        with (self.directory / "index").open("a", encoding="utf-8") as stream:
+            stream.write(f"{finished.upid} {finished.endtime:08X} {finished.status}\n")
+
+    def _write_active(self) -> None:
+        (self.directory / "active").write_text("".join(f"{upid}\n" for upid in self._running), encoding="utf-8")
+
+    def _last_status(self, upid: Upid) -> str:
+        lines = self.read_log(upid) or [""]
+        for mark in ("TASK ERROR: ", "TASK "):
+            if lines[-1].startswith(mark):
+                return lines[-1].removeprefix(mark)
+        return UNEXPECTED
+
+    async def _publish(self) -> None:
+        """Tell the cluster about the newest tasks whenever there is news."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            items = [describe(upid) for upid in self.active()]
+            items += [
+                {**describe(end.upid), "endtime": end.endtime, "status": end.status, "saved": "1"}
+                for end in reversed(self.finished)
+            ]
+            await self.host.cluster.broadcast(KEY, items[:BROADCAST])
+
+
+def describe(upid: Upid) -> dict[str, Any]:
+    """A task as GET /cluster/tasks lists it (observed: calls); a token's task names user and token apart."""
+    user, mark, _ = upid.user.partition("!")
+    found: dict[str, Any] = {
+        "upid": str(upid),
+        "node": upid.node,
+        "starttime": upid.starttime,
+        "type": upid.type,
+        "id": upid.id,
+        "user": user,
+    }
+    return {**found, "tokenid": upid.user} if mark else found
