@@ -19,12 +19,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agentstack import install
 from agentstack.clock import Clock
-from agentstack.stack import HostSpec, Kind, Stack
+from agentstack.stack import RELEASES, HostSpec, Kind, Stack
 from agentstack.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
+    from agentstack.access import Access
+    from agentstack.api.server import ApiServer
     from agentstack.certificates import Certificates
+    from agentstack.cluster.files import ClusterFiles
+    from agentstack.cluster.membership import Membership
     from agentstack.shell.server import ShellServer
+    from agentstack.tasks import Tasks, TaskService
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +62,11 @@ PARTS = (
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
     Entry("certificates", "agentstack.certificates", "Certificates"),
     Entry("access", "agentstack.access", "Access"),
-    Entry("tasks", "agentstack.tasks", "Tasks"),
+    Entry("task_service", "agentstack.tasks", "TaskService"),
+    Entry("disks", "agentstack.storage.disks", "Disks"),
+    Entry("zfs", "agentstack.storage.zfs", "Zfs"),
+    Entry("storage", "agentstack.storage.storages", "Storages"),
+    Entry("guests", "agentstack.guests.guests", "Guests"),
     Entry("api", "agentstack.api.server", "ApiServer"),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
 )
@@ -71,8 +80,14 @@ class Host:
     wall clock.
     """
 
+    access: Access
+    api: ApiServer
     certificates: Certificates
+    cluster: Membership
+    files: ClusterFiles
     shell: ShellServer
+    task_service: TaskService
+    tasks: Tasks
 
     def __init__(self, stack: Stack, spec: HostSpec, state: Path, supervisor: SupervisorClient) -> None:
         self.stack = stack
@@ -81,6 +96,8 @@ class Host:
         self.kind = spec.kind
         self.release = spec.release
         self.version = spec.version
+        self.repoid = RELEASES[spec.kind][spec.release].repoid
+        self.kernel = RELEASES[spec.kind][spec.release].kernel
         self.addresses = spec.addresses
         self.address = spec.address
         self.state = state / "hosts" / spec.name
@@ -88,11 +105,15 @@ class Host:
         self.disk_images = self.state / "disks"
         self.supervisor = supervisor
         self.clock = Clock(scale=stack.scale, offset=spec.clock_offset)
+        self.fqdn = f"{spec.name}.{stack.name}.test"
         self.boot_time = self.clock.now()
         self.parts: list[tuple[str, Part]] = []
         for entry in PARTS:
             if spec.kind in entry.kinds and importlib.util.find_spec(entry.module):
-                factory: Callable[[Host], Part] = getattr(importlib.import_module(entry.module), entry.factory)
+                factory: Callable[[Host], Part] | None
+                factory = getattr(importlib.import_module(entry.module), entry.factory, None)
+                if factory is None:
+                    continue
                 part = factory(self)
                 setattr(self, entry.attribute, part)
                 self.parts.append((entry.attribute, part))
@@ -111,11 +132,33 @@ class Host:
 
     def facts(self) -> dict[str, Any]:
         """What makes this host recognisable to clients that have not talked to it yet (`STATE/secrets.yml`)."""
-        return install.public_facts(self.root)
+        facts = install.public_facts(self.root)
+        return {"fingerprint": self.certificates.fingerprint, **facts} if self.kind == "pve" else facts
 
     def report(self) -> dict[str, Any]:
-        """What the status board shows."""
-        return {}
+        """What the status board shows: the host's place in its cluster, as the host itself sees it."""
+        if self.kind != "pve" or not self.cluster.in_cluster:
+            return {"cluster": None}
+        votes = self.cluster.votes
+        links = [
+            {
+                "number": link.number,
+                "address": link.address,
+                "connected": sum(link.connected.values()),
+                "peers": len(link.connected),
+            }
+            for link in self.cluster.links()
+        ]
+        return {
+            "cluster": {
+                "name": self.cluster.cluster_name,
+                "quorate": self.cluster.quorate,
+                "votes": votes.total,
+                "expected": votes.highest_expected,
+                "online": sorted(self.cluster.members()),
+                "links": links,
+            }
+        }
 
     async def run(self) -> None:
         """Start, live until SIGTERM, stop."""
