@@ -56,6 +56,8 @@ def install(stack: Stack, spec: HostSpec, state: Path) -> None:
     (draft / "root/.ssh").chmod(0o700)
     for name, content in _configuration(stack, spec).items():
         (draft / name).write_text(content, encoding="utf-8")
+    if spec.kind == "pve":
+        (draft / "root/.ssh/authorized_keys").symlink_to("/etc/pve/priv/authorized_keys")
     pam.set_password(draft, "root", statedir.root_password(state))
     _make_host_key(draft, spec.name)
     draft.rename(root)
@@ -72,8 +74,22 @@ def _configuration(stack: Stack, spec: HostSpec) -> dict[str, str]:
     return {
         "etc/hostname": f"{spec.name}\n",
         "etc/hosts": f"127.0.0.1 localhost.localdomain localhost\n{others}",
-        "etc/network/interfaces": "",
+        "etc/network/interfaces": _interfaces(stack, spec),
     }
+
+
+def _interfaces(stack: Stack, spec: HostSpec) -> str:
+    """The management address on a bridge, as the installer sets it up; every other network on a port of its own."""
+    text = "auto lo\niface lo inet loopback\n"
+    for number, (name, address) in enumerate(spec.addresses.items()):
+        port, mtu = f"nic{number}", stack.networks[name].mtu
+        settings = f"\taddress {address}/24\n" + (f"\tmtu {mtu}\n" if mtu != 1500 else "")
+        if number == 0 and spec.kind == "pve":
+            text += f"\niface {port} inet manual\n\nauto vmbr0\niface vmbr0 inet static\n{settings}"
+            text += f"\tbridge-ports {port}\n\tbridge-stp off\n\tbridge-fd 0\n"
+        else:
+            text += f"\nauto {port}\niface {port} inet static\n{settings}#{name}\n"
+    return text
 
 
 def _make_host_key(root: Path, name: str) -> None:

@@ -39,6 +39,7 @@ def up(file: Path | None, state: Path, net: int | None = None) -> Outcome:
 
     Raises StackError; then nothing runs, and a state directory that was made for this is gone again.
     """
+    started = time.monotonic()
     state = state.absolute()
     wanted = stackfile.load(file, net) if file else None
     fresh = not (state / "stack.json").exists()
@@ -57,7 +58,8 @@ def up(file: Path | None, state: Path, net: int | None = None) -> Outcome:
             if fresh and file is not None:
                 statedir.make_secrets(state)
                 statedir.write_stack(state, stack, file.read_text(encoding="utf-8"))
-            return Outcome(stack, _start(state, [lock, claim.fileno()]))
+            _start(state, [lock, claim.fileno()])
+            return Outcome(stack, time.monotonic() - started)
 
 
 def down(state: Path) -> bool:
@@ -83,7 +85,8 @@ def _compare(state: Path, stack: Stack, wanted: Stack | None, file: Path | None,
         raise StackError(f"{state} holds a stack on net {stack.net}; it cannot be moved to net {asked}")
 
 
-def _start(state: Path, kept: list[int]) -> float:
+def _start(state: Path, kept: list[int]) -> None:
+    """Start the supervisor and wait until it says that all hosts answer; StackError with what it says otherwise."""
     reader, writer = os.pipe()
     # the stack's own processes say their errors in their logs; what is left goes to the supervisor's
     with os.fdopen(reader, "rb") as outcome, (state / "supervisor.log").open("ab") as log:
@@ -114,7 +117,6 @@ def _start(state: Path, kept: list[int]) -> float:
         raise StackError(said["error"])
     # it goes on living without us
     process.returncode = 0
-    return float(said["up"])
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def set_password(root: Path, user: str, password: str) -> None:
     """Set the password of a system user, who is created if need be."""
     path = root / SHADOW
     lines = _lines(path)
-    lines[user] = f"{user}:{_hash(password, secrets.token_hex(8))}:20000:0:99999:7:::"
+    lines[user] = f"{user}:{hashed(password)}:20000:0:99999:7:::"
     draft = path.with_name("shadow.new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         stream.write("".join(f"{line}\n" for line in lines.values()))
@@ -30,15 +30,24 @@ def set_password(root: Path, user: str, password: str) -> None:
 def check_password(root: Path, user: str, password: str) -> bool:
     """Whether the user exists, has a password, and it is this one."""
     fields = _lines(root / SHADOW).get(user, "").split(":")
-    if len(fields) < 2 or not fields[1].startswith("$scrypt$"):
-        return False
-    salt = fields[1].split("$")[2]
-    return hmac.compare_digest(fields[1], _hash(password, salt))
+    return len(fields) > 1 and matches(password, fields[1])
 
 
 def has_user(root: Path, user: str) -> bool:
     """Whether the host has such a system user."""
     return user in _lines(root / SHADOW)
+
+
+def hashed(password: str) -> str:
+    """A password as it stands in etc/shadow and in the cluster's priv/shadow.cfg."""
+    return _hash(password, secrets.token_hex(8))
+
+
+def matches(password: str, text: str) -> bool:
+    """Whether a password is the one behind a hashed text; a locked account (`!`, `*`) has none."""
+    if not text.startswith("$scrypt$"):
+        return False
+    return hmac.compare_digest(text, _hash(password, text.split("$")[2]))
 
 
 def _lines(path: Path) -> dict[str, str]:

@@ -112,7 +112,7 @@ class Reader:
 
     def words(self, key: str, convert: Callable[[object], T], default: tuple[T, ...]) -> tuple[T, ...]:
         """A list of single values without duplicates."""
-        value = self._value(key, default)
+        value: object = self._value(key, default)
         if value is default:
             return default
         if not isinstance(value, list):

@@ -16,12 +16,25 @@ FIRST_NET, LAST_NET = 64, 127
 SSH_PORT = 2222
 API_PORTS: dict[Kind, int] = {"pve": 8006, "pbs": 8007}
 
-RELEASES: dict[Kind, dict[str, str]] = {
-    "pve": {"9.2": "9.2.11", "8.4": "8.4.21"},
-    "pbs": {"4.0": "4.0.22"},
-    "witness": {"13": "13.1"},
+
+@dataclass(frozen=True)
+class Release:
+    """What a release of a product says of itself. `repoid`: the commit that it was built from, 16 hex digits."""
+
+    version: str
+    repoid: str
+    kernel: str
+
+
+RELEASES: dict[Kind, dict[str, Release]] = {
+    "pve": {
+        "9.2": Release("9.2.11", "14a22df35955d97d", "6.17.4-2-pve"),
+        "8.4": Release("8.4.21", "2606ac850d46da29", "6.8.12-17-pve"),
+    },
+    "pbs": {"4.0": Release("4.0.22", "b3a7c9e1d2f40586", "6.17.4-2-pve")},
+    "witness": {"13": Release("13.1", "", "6.12.48+deb13-amd64")},
 }
-"""Product versions by release; the first one of a kind is its default (facts: head)."""
+"""The first release of a kind is its default (facts: head)."""
 
 
 @dataclass(frozen=True)

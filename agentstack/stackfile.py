@@ -127,7 +127,7 @@ def _hosts(reader: Reader, networks: tuple[str, ...]) -> dict[str, HostSpec]:
             name=name,
             kind=kind,
             release=release,
-            version=releases[release],
+            version=releases[release].version,
             number=last_byte,
             memory=entry.take("memory", parse_size, common["memory"]),
             cpus=entry.take("cpus", integer(1, 8192), common["cpus"]),

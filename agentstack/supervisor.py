@@ -58,7 +58,6 @@ class Supervisor:
         self.stack = stack
         self.kept = kept
         self.outcome: int | None = outcome
-        self.started = time.monotonic()
         self.selector = selectors.DefaultSelector()
         self.lease = lease.Lease(state)
         self.listener = control.listen(state)
@@ -189,12 +188,12 @@ class Supervisor:
         self, name: str, log_file: Path, wire: tuple[socket.socket, socket.socket] | None, work: Callable[[], int]
     ) -> int:
         pid = os.fork()
-        if pid:
-            # both sides do it, so that neither can meet the child in the wrong group
-            with contextlib.suppress(OSError):
-                os.setpgid(pid, pid)
-            return pid
-        self._become_child(name, log_file, wire[0] if wire else None, work)
+        if pid == 0:
+            self._become_child(name, log_file, wire[0] if wire else None, work)
+        # both sides do it, so that neither can meet the child in the wrong group
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
+        return pid
 
     def _become_child(
         self, name: str, log_file: Path, other_end: socket.socket | None, work: Callable[[], int]
@@ -212,9 +211,10 @@ class Supervisor:
             lease.name_process(name)
             lease.hold(self.state)
             status = work()
-        except BaseException:  # noqa: B036  # the stack below belongs to the supervisor and must not be unwound
-            traceback.print_exc()
         finally:
+            # what lies below on this stack belongs to the supervisor: nothing may unwind into it
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
             sys.stderr.flush()
             os._exit(status)
 
@@ -322,7 +322,7 @@ class Supervisor:
                 return
         if all(machine.ready for machine in self.machines.values()):
             statedir.add_secrets(self.state, {machine.name: machine.facts for machine in self.machines.values()})
-            self._say({"up": round(time.monotonic() - self.started, 2)})
+            self._say({"up": True})
 
     def _fail(self, reason: str, log_file: Path | None) -> None:
         tail = log_file.read_text(errors="replace").splitlines()[-5:] if log_file and log_file.exists() else []

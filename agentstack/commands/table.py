@@ -6,46 +6,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 COLOURS = {"on": "green", "off": "red", "paused": "yellow", "booting": "cyan"}
 
 
-def status(answer: dict[str, Any]) -> Table:
+def status(answer: dict[str, Any]) -> Group:
     """One line a host, from the status document of the control socket."""
     word = f"net {answer['net']}, scale {answer['scale']:g}" if answer["up"] else "not up"
-    table = Table(
-        title=f"{answer['stack']} ({word})  {answer['state_dir']}", title_justify="left", box=box.SIMPLE, pad_edge=False
-    )
-    for heading in ("host", "kind", "power", "api", "cluster", "links", "pid", "memory"):
-        table.add_column(heading, no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("host", "product", "power", "api", "cluster", "links", "memory"):
+        table.add_column(heading, header_style="dim")
     for host in answer["hosts"]:
-        power = host["power"] if host["power"] != "on" or host["ready"] else "starting"
+        power = "starting" if host["power"] == "on" and not host["ready"] else host["power"]
         table.add_row(
             host["name"],
             f"{host['kind']} {host['version']}",
             Text(power, style=COLOURS.get(power, "cyan")),
-            host["api_url"] or host["address"],
-            _cluster(host),
-            _links(host),
-            str(host["pid"] or ""),
+            (host["api_url"] or host["address"]).removeprefix("https://"),
+            _cluster(host["cluster"]),
+            _links(host["cluster"]),
             f"{host['pss_mb']:.0f} MB" if host["pss_mb"] else "",
         )
-    return table
+    return Group(Text(f"{answer['stack']}: {word}, {answer['state_dir']}", overflow="fold"), table)
 
 
-def _cluster(host: dict[str, Any]) -> Text:
-    cluster = host.get("cluster")
+def _cluster(cluster: dict[str, Any] | None) -> Text:
     if not cluster:
         return Text("")
-    return Text(
-        f"{cluster['name']} {'quorate' if cluster['quorate'] else 'no quorum'} {cluster['votes']}/{cluster['expected']}",
-        style="green" if cluster["quorate"] else "red",
+    word, style = ("quorate", "green") if cluster["quorate"] else ("no quorum", "red")
+    return Text(f"{cluster['name']} {word} {cluster['votes']}/{cluster['expected']}", style=style)
+
+
+def _links(cluster: dict[str, Any] | None) -> str:
+    """`0 ✓✓ 1 ✓✗`: each link's number, and a mark for every peer on it."""
+    links = cluster["links"] if cluster else []
+    return " ".join(
+        f"{link['number']} {'✓' * link['connected']}{'✗' * (link['peers'] - link['connected'])}" for link in links
     )
-
-
-def _links(host: dict[str, Any]) -> str:
-    links = (host.get("cluster") or {}).get("links", [])
-    return "  ".join(f"{link['number']} {'✓' * link['connected']}{'✗' * link['disconnected']}" for link in links)

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands that concern the host as a machine: its services, its version, its power."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentstack.shell.registry import CommandIO, command
+from agentstack.stack import Kind
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+ALL: tuple[Kind, ...] = ("pve", "pbs", "witness")
+
+SERVICES: dict[Kind, tuple[str, ...]] = {
+    "pve": (
+        "chrony",
+        "corosync",
+        "cron",
+        "ksmtuned",
+        "postfix",
+        "proxmox-firewall",
+        "pve-cluster",
+        "pve-firewall",
+        "pve-ha-crm",
+        "pve-ha-lrm",
+        "pvedaemon",
+        "pvefw-logger",
+        "pveproxy",
+        "pvescheduler",
+        "pvestatd",
+        "qmeventd",
+        "spiceproxy",
+        "ssh",
+        "sshd",
+        "systemd-journald",
+        "watchdog-mux",
+    ),
+    "pbs": ("chrony", "cron", "postfix", "proxmox-backup", "proxmox-backup-proxy", "ssh", "sshd", "systemd-journald"),
+    "witness": ("chrony", "corosync-qnetd", "cron", "ssh", "sshd", "systemd-journald"),
+}
+
+
+def is_active(host: Host, unit: str) -> bool:
+    """Whether a service runs; corosync does only in a cluster (its unit has a condition on the configuration)."""
+    name = unit.removesuffix(".service")
+    if name == "corosync":
+        return (host.root / "etc/corosync/corosync.conf").exists()
+    return name in SERVICES[host.kind]
+
+
+@command("systemctl", kinds=ALL)
+async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
+    quiet = bool({"-q", "--quiet"} & set(argv))
+    words = [word for word in argv if not word.startswith("-")]
+    match words:
+        case ["is-active", *units] if units:
+            states = ["active" if is_active(host, unit) else "inactive" for unit in units]
+            if not quiet:
+                io.out("".join(f"{state}\n" for state in states))
+            return 0 if "active" in states else 3
+        case ["is-enabled", *units] if units:
+            return _is_enabled(host, units, io, quiet)
+        case ["daemon-reload"]:
+            return 0
+        case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" as verb, *units] if units:
+            missing = [unit for unit in units if unit.removesuffix(".service") not in SERVICES[host.kind]]
+            for unit in missing:
+                io.err(f"Failed to {verb} {_full(unit)}: Unit {_full(unit)} not found.\n")
+            return 5 if missing else 0
+        case [verb, *_]:
+            io.err(f"Unknown command verb '{verb}'.\n")
+            return 1
+    io.err("Too few arguments.\n")
+    return 1
+
+
+@command("pveversion")
+async def pveversion(host: Host, argv: list[str], io: CommandIO) -> int:
+    # observed: commands, pveversion
+    io.out(f"pve-manager/{host.version}/{host.repoid} (running kernel: {host.kernel})\n")
+    return 0
+
+
+@command("proxmox-backup-manager", kinds=("pbs",))
+async def proxmox_backup_manager(host: Host, argv: list[str], io: CommandIO) -> int:
+    if argv[:1] == ["version"] or argv[:1] == ["versions"]:
+        io.out(f"proxmox-backup-server {host.version}-1 running version: {host.version}\n")
+        return 0
+    io.err(f"Error: no such command '{argv[0] if argv else ''}'\n")
+    return 255
+
+
+@command("reboot", kinds=ALL)
+async def reboot(host: Host, argv: list[str], io: CommandIO) -> int:
+    await host.supervisor.reset()
+    return 0
+
+
+@command("poweroff", "halt", kinds=ALL)
+async def poweroff(host: Host, argv: list[str], io: CommandIO) -> int:
+    await host.supervisor.power_off()
+    return 0
+
+
+@command("shutdown", kinds=ALL)
+async def shutdown(host: Host, argv: list[str], io: CommandIO) -> int:
+    await (host.supervisor.reset() if "-r" in argv else host.supervisor.power_off())
+    return 0
+
+
+def _is_enabled(host: Host, units: list[str], io: CommandIO, quiet: bool) -> int:
+    known = [unit.removesuffix(".service") in SERVICES[host.kind] for unit in units]
+    for unit, enabled in zip(units, known, strict=True):
+        if enabled and not quiet:
+            io.out("enabled\n")
+        elif not enabled and not quiet:
+            io.err(f"Failed to get unit file state for {_full(unit)}: No such file or directory\n")
+    return 0 if all(known) else 1
+
+
+def _full(unit: str) -> str:
+    return unit if "." in unit else f"{unit}.service"
