@@ -70,7 +70,9 @@ class Crm:
         if not self.env.quorate():
             return False
         try:
-            return self._needed()
+            # who is being fenced waits until that is over
+            fenced = self.env.read_manager_status().get("node_status", {}).get(self.env.nodename) == "fence"
+            return not fenced and self._needed()
         except ClusterFilesError as error:
             self.env.log("warning", f"cannot read the HA configuration: {error}")
             return False

@@ -213,10 +213,10 @@ class Environment(Protocol):
         """Configured limits of each HA resource (maxcpu, maxmem)."""
 
     def dynamic_service_stats(self) -> Mapping[str, Load]:
-        """Measured usage and limits of each HA resource that runs."""
+        """Measured usage and limits of each HA resource; no usage for one that does not run."""
 
-    def unmanaged_guests(self) -> Mapping[str, str]:
-        """Running guests that HA does not manage: id -> node."""
+    def running_guests(self) -> Mapping[str, str]:
+        """Guests that run, HA resources or not: id -> node."""
 
     # -- migration of groups to rules -----------------------------------------------------------------------------
     def write_rules(self, rules: Mapping[str, Mapping[str, object]]) -> None: ...

@@ -12,7 +12,7 @@ from agentstack.ha.lrm_jobs import JobRunner
 IDLE_ROUNDS = 60
 RESTART_TIMEOUT = 90
 
-INACTIVE = ("stopped", "error")
+INACTIVE = ("stopped", "error", "freeze")
 """Service states for which the node needs no lock: the guest is off, or is left alone."""
 
 MOVING = ("migrate", "relocate", "request_start_balance")
@@ -31,6 +31,7 @@ class Lrm:
         self._services: Mapping[str, ServiceStatus] = {}
         self._maintenance_requested = False
         self._disarm_requested = False
+        self._fence_requested = False
         self._shutdown_since: int | None = None
         self._idle_rounds = 0
         self._change("wait_for_agent_lock")
@@ -72,7 +73,7 @@ class Lrm:
             if self._watchdog is not None and self.env.acquire_lock(self._lock_name):
                 self._feed()
             return True
-        if not self.env.lrm_announced() and not self._write_status():
+        if not self.env.lrm_announced() and not (self.env.quorate() and self._write_status()):
             return True
         self._read_manager_status()
         self._update_state()
@@ -100,6 +101,7 @@ class Lrm:
         request = status.get("node_request", {}).get(self.env.nodename, {})
         self._maintenance_requested = bool(request.get("maintenance"))
         self._disarm_requested = "disarm" in status
+        self._fence_requested = status.get("node_status", {}).get(self.env.nodename) == "fence"
         if self._shutdown_since is None:
             if self._maintenance_requested:
                 self.mode = "maintenance"
@@ -111,8 +113,14 @@ class Lrm:
     def _mine(self) -> dict[str, ServiceStatus]:
         return {sid: self._services[sid] for sid in sorted(self._services) if self._services[sid]["node"] == self.env.nodename}
 
-    def _active_services(self) -> list[str]:
-        return [sid for sid, service in self._mine().items() if service["state"] not in INACTIVE]
+    def _active_services(self) -> bool:
+        """Is there anything to do for this node, or anything on its way to it?"""
+        here = self.env.nodename
+        return any(
+            here in (service["node"], service.get("target"))
+            for service in self._services.values()
+            if service["state"] not in INACTIVE
+        )
 
     # -- states ---------------------------------------------------------------------------------------------------
     def _update_state(self) -> None:
@@ -129,14 +137,19 @@ class Lrm:
                 break
 
     def _from_wait(self) -> None:
-        if self._shutdown_since is not None or self.mode == "disarm" or not self.env.quorate():
+        if self._shutdown_since is not None or self.mode == "disarm" or self._fence_requested:
+            return
+        if not self.env.quorate():
             return
         if self._active_services() and self._lock():
             self._idle_rounds = 0
             self._change("active")
 
     def _from_active(self) -> None:
-        if not self._lock():
+        if self._fence_requested:
+            self.env.log("err", "node need to be fenced - releasing agent_lock")
+            self._change("lost_agent_lock")
+        elif not self._lock():
             self._change("lost_agent_lock")
         elif self.mode == "maintenance":
             self._change("maintenance")
@@ -167,7 +180,7 @@ class Lrm:
 
     def _from_lost(self) -> None:
         # the watchdog is open and fires soon: only the lock can save the node now
-        if self.env.quorate() and self._lock():
+        if not self._fence_requested and self.env.quorate() and self._lock():
             self._change("active")
 
     def _change(self, state: str) -> None:

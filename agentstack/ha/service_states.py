@@ -72,8 +72,7 @@ def _moving(manager: Manager, sid: str, service: ServiceStatus, resource: Resour
     if code == ExitCode.SUCCESS:
         node = service["target"]
     elif code != ExitCode.IGNORED:
-        what = "rebalance-on-start request" if service["state"] == "request_start_balance" else "migration"
-        manager.env.log("err", f"service '{sid}' - {what} failed (exit code {code})")
+        manager.env.log("err", f"service '{sid}' - migration failed (exit code {code})")
     manager.change(sid, "request_stop" if wanted_off(resource) else "started", node=node)
 
 

@@ -94,9 +94,17 @@ class LoadUsage:
     """
 
     def __init__(
-        self, mode: str, nodes: Mapping[str, Load], online: Collection[str], services: Mapping[str, Load], identity: bool
+        self,
+        mode: str,
+        nodes: Mapping[str, Load],
+        online: Collection[str],
+        services: Mapping[str, Load],
+        *,
+        measured: Mapping[str, str],
+        identity: bool,
     ) -> None:
         self.mode = mode
+        self._measured = measured
         self._base = {name: nodes[name] for name in online}
         self._services = services
         self._identity = identity
@@ -106,9 +114,11 @@ class LoadUsage:
 
     def _counted(self, sid: str, service: ServiceStatus) -> tuple[str, ...]:
         node, target = places(service)
-        if self.mode == "dynamic" and service.get("running"):
-            node = None
-        return tuple(place for place in (node, target) if place in self._base and place is not None)
+        return tuple(
+            place
+            for place in (node, target)
+            if place is not None and place in self._base and self._measured.get(sid) != place
+        )
 
     def place(self, sid: str, service: ServiceStatus) -> None:
         old = self._placed.get(sid, ())
@@ -163,20 +173,22 @@ def build_usage(
     else:
         usage = BasicUsage(online, identity)
     if identity:
-        for guest, node in env.unmanaged_guests().items():
-            usage.place(guest, {"state": "started", "node": node, "running": 1})
+        for guest, node in env.running_guests().items():
+            if guest not in services:
+                usage.place(guest, {"state": "started", "node": node})
     for sid, service in services.items():
         usage.place(sid, service)
     return usage
 
 
 def _load_usage(env: Environment, mode: str, online: Collection[str], identity: bool) -> LoadUsage:
-    nodes, services = (
-        (env.static_node_stats(), env.static_service_stats())
-        if mode == "static"
-        else (env.dynamic_node_stats(), env.dynamic_service_stats())
-    )
+    measured: Mapping[str, str] = {}
+    if mode == "static":
+        nodes, services = env.static_node_stats(), env.static_service_stats()
+    else:
+        nodes, services = env.dynamic_node_stats(), env.dynamic_service_stats()
+        measured = env.running_guests()
     missing = sorted(set(online) - nodes.keys())
     if missing:
         raise UsageError(f"did not get {mode} node usage information for '{missing[0]}'")
-    return LoadUsage(mode, nodes, online, services, identity)
+    return LoadUsage(mode, nodes, online, services, measured=measured, identity=identity)

@@ -26,12 +26,12 @@ NOT_MOUNTED = "cfs connection refused - not mounted?"
 class NodeEnvironment:
     """Implements :class:`agentstack.ha.environment.Environment` with a clock of its own."""
 
-    def __init__(self, world: World, node: str, agent: str, release: int, clock: int) -> None:
+    def __init__(self, world: World, node: str, agent: str, release: int) -> None:
         self._world = world
         self._node = node
         self._who = f"{node}/{agent}"
         self._release = release
-        self.clock = clock
+        self.clock = 0
 
     @property
     def nodename(self) -> str:
@@ -95,8 +95,6 @@ class NodeEnvironment:
 
     def write_lrm_status(self, status: LrmStatus) -> None:
         world = self._mounted()
-        if not world.lrm_announced and not self.quorate():
-            raise ClusterFilesError("no quorum")
         world.lrm_announced = True
         world.lrm_status[self._node] = status
 
@@ -158,7 +156,7 @@ class NodeEnvironment:
     def dynamic_node_stats(self) -> Mapping[str, Load]:
         stats = {}
         for name, node in self._world.nodes.items():
-            loads = [self._world.dynamic_load(sid) for sid in sorted(self._world.running[name])]
+            loads = [self._world.dynamic_load(sid, True) for sid in sorted(self._world.running[name])]
             cpu = sum(load.cpu for load in loads)
             mem = sum(load.mem for load in loads)
             stats[name] = Load(cpu, node.maxcpu, mem, node.maxmem)
@@ -168,10 +166,11 @@ class NodeEnvironment:
         return {sid: self._world.static_load(sid) for sid in self._world.services}
 
     def dynamic_service_stats(self) -> Mapping[str, Load]:
-        return {sid: self._world.dynamic_load(sid) for sid in self._world.services}
+        running = self.running_guests()
+        return {sid: self._world.dynamic_load(sid, sid in running) for sid in self._world.services}
 
-    def unmanaged_guests(self) -> Mapping[str, str]:
-        return {}
+    def running_guests(self) -> Mapping[str, str]:
+        return {sid: node for node, guests in self._world.running.items() for sid in guests}
 
     # -- the local node -------------------------------------------------------------------------------------------
     def node_shutdown(self) -> tuple[bool, bool]:

@@ -50,10 +50,12 @@ class SimResult:
 
 @dataclass
 class _Agents:
+    """The agents of one node; their views of the world, and so their clocks, outlive them."""
+
+    crm_env: NodeEnvironment
+    lrm_env: NodeEnvironment
     crm: Crm | None = None
-    crm_env: NodeEnvironment | None = None
     lrm: Lrm | None = None
-    lrm_env: NodeEnvironment | None = None
     restart_lrm: bool = False
 
 
@@ -65,9 +67,13 @@ class Simulator:
         self.world = World.create(scenario, self._log)
         self.now = 0
         self._batches = list(scenario.batches)
-        self._release = release
         self._observer = observer
-        self._agents = {node: _Agents() for node in self.world.nodes}
+        self._agents = {
+            node: _Agents(
+                NodeEnvironment(self.world, node, "crm", release), NodeEnvironment(self.world, node, "lrm", release)
+            )
+            for node in self.world.nodes
+        }
         self._skip = {"crm": 0, "lrm": 0}
         self._delay_until = 0
         self._last_command = 0
@@ -103,9 +109,7 @@ class Simulator:
             if self.now > LONGEST:
                 raise SimulationError("simulation end")
             for agents in self._agents.values():
-                for env in (agents.crm_env, agents.lrm_env):
-                    if env is not None:
-                        env.clock = self.now
+                agents.crm_env.clock = agents.lrm_env.clock = self.now
             if self._observer is not None:
                 self._observer(self.world, self.now)
             if self.now < self._delay_until:
@@ -135,7 +139,7 @@ class Simulator:
                     self._hardware(f"server '{other}' stopped by poweroff (watchdog)")
 
     def _crm_round(self, node: str, agents: _Agents) -> None:
-        if agents.crm is None or agents.crm_env is None:
+        if agents.crm is None:
             return
         env = agents.crm_env
         env.clock = self.now
@@ -145,7 +149,7 @@ class Simulator:
         if goes_on:
             return
         env.log("info", "exit (loop end)")
-        agents.crm = agents.crm_env = None
+        agents.crm = None
         kind = self.world.nodes[node].shutdown
         if kind:
             self.execute(f"power {node} off", kind)
@@ -153,7 +157,7 @@ class Simulator:
                 self.execute(f"power {node} on", kind)
 
     def _lrm_round(self, node: str, agents: _Agents) -> None:
-        if agents.lrm is None or agents.lrm_env is None:
+        if agents.lrm is None:
             return
         env = agents.lrm_env
         env.clock = self.now
@@ -168,7 +172,7 @@ class Simulator:
             agents.restart_lrm = False
             agents.lrm = Lrm(env)
         elif kind:
-            agents.lrm = agents.lrm_env = None
+            agents.lrm = None
             self.execute(f"crm {node} stop", kind)
         else:
             raise SimulationError(f"unexpected LRM exit on node '{node}'")
@@ -224,16 +228,14 @@ class Simulator:
         agents = self._agents[node]
         if on and not hardware.power:
             hardware.cfs_rw = hardware.cfs_update = True
-            self._start_crm(node)
-            agents.lrm_env = NodeEnvironment(self.world, node, "lrm", self._release, self.now)
+            agents.crm = Crm(agents.crm_env)
             agents.lrm = Lrm(agents.lrm_env)
         elif not on and hardware.power:
-            for env in (agents.crm_env, agents.lrm_env):
-                if env is not None:
+            for agent, env in ((agents.crm, agents.crm_env), (agents.lrm, agents.lrm_env)):
+                if agent is not None:
                     env.log("info", "killed by poweroff")
-            self._agents[node].crm = self._agents[node].crm_env = None
-            self._agents[node].lrm = self._agents[node].lrm_env = None
-            self._agents[node].restart_lrm = False
+            agents.crm = agents.lrm = None
+            agents.restart_lrm = False
             self.world.watchdogs = {
                 handle: dog for handle, dog in self.world.watchdogs.items() if dog.node != node
             }
@@ -258,19 +260,15 @@ class Simulator:
             agents.restart_lrm = True
             agents.lrm.request_shutdown()
 
-    def _start_crm(self, node: str) -> None:
-        env = NodeEnvironment(self.world, node, "crm", self._release, self.now)
-        self._agents[node].crm_env = env
-        self._agents[node].crm = Crm(env)
-
     def _crm(self, node: str, words: list[str]) -> None:
-        crm = self._agents[node].crm
+        agents = self._agents[node]
+        crm = agents.crm
         if words == ["stop"]:
             if crm is not None:
                 crm.request_shutdown()
         elif words == ["start"]:
             if crm is None:
-                self._start_crm(node)
+                agents.crm = Crm(agents.crm_env)
         elif words:
             actions.crm_command(self.world, node, words)
         else:

@@ -154,9 +154,9 @@ class World:
         maxcpu, maxmem = float(stats.get("maxcpu", 0)), float(stats.get("maxmem", 0))
         return Load(maxcpu, maxcpu, maxmem, maxmem)
 
-    def dynamic_load(self, sid: str) -> Load:
+    def dynamic_load(self, sid: str, running: bool) -> Load:
         limits = self.static_load(sid)
-        stats = self.dynamic_stats.get(sid, {})
+        stats = self.dynamic_stats.get(sid, {}) if running else {}
         return Load(float(stats.get("cpu", 0)), limits.maxcpu, float(stats.get("mem", 0)), limits.maxmem)
 
     # -- locks and watchdogs --------------------------------------------------------------------------------------
