@@ -88,14 +88,14 @@ class SectionFile:
 
     def read(self, host: Host) -> tuple[dict[str, Entry], str]:
         """The entries in the order of the file, and the digest of the file."""
-        text = host.files.read_text(self.path, default="")
-        found = parse_section_config(text)
+        data = host.files.read(self.path) if host.files.exists(self.path) else b""
+        found = parse_section_config(data.decode("utf-8", "replace"))
         entries = {}
         for ident, section in found.items():
             name = f"{section.type}:{ident}" if self.joined else ident
             values = {key: self._decode(key, value) for key, value in section.properties.items()}
             entries[name] = Entry(name, section.type, values)
-        return entries, config_digest(text)
+        return entries, config_digest(data)
 
     async def write(self, host: Host, entries: Iterable[Entry]) -> None:
         """Replace the file; to be called under its lock."""

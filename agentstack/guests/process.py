@@ -116,7 +116,10 @@ class Journal:
 
 
 def run(options: dict[str, str]) -> int:
-    """Live until told otherwise. Keys: host, run (hex), disk ("" for none), area, ledger, lease, interval, paused."""
+    """Live until told otherwise.
+
+    Keys: host, run (hex), disk ("" for none), area, ledger, lease (a file), interval, paused (1).
+    """
     disk = options["disk"]
     journal = None
     if disk:
@@ -130,7 +133,7 @@ def run(options: dict[str, str]) -> int:
         now = time.monotonic()
         if ends_at is not None and now >= ends_at:
             return 0
-        if not os.path.isdir(options["lease"]):
+        if not os.path.exists(options["lease"]):
             return 3
         if now >= next_at:
             if journal is not None and not paused:
