@@ -14,6 +14,7 @@ class Station:
     """What one running corosync has told the switch: its identity and its own view of the node list."""
 
     host: str
+    """The host it runs on; `host/service` for another program than corosync that lives by the same switch."""
     node_id: int
     cluster: str
     key: str
@@ -25,6 +26,11 @@ class Station:
     config_version: int = 0
     token: float = 3.0
     """Seconds without a sign of life until a node counts as lost."""
+
+    @property
+    def machine(self) -> str:
+        """The host whose cables carry this station."""
+        return self.host.partition("/")[0]
 
     def address(self, node_id: int, link: int) -> str | None:
         return self.nodes.get(node_id, {}).get(link)
@@ -93,7 +99,7 @@ def connected(cabling: Cabling, one: Station, other: Station, link: int) -> bool
     if one.address(other.node_id, link) != there or other.address(one.node_id, link) != here:
         return False
     plug_here, plug_there = cabling.plugs.get(here), cabling.plugs.get(there)
-    if plug_here is None or plug_there is None or plug_here.host != one.host or plug_there.host != other.host:
+    if plug_here is None or plug_there is None or plug_here.host != one.machine or plug_there.host != other.machine:
         return False
     return cabling.open(here, there)
 
