@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentstack.access.identity import Identity
+from agentstack.clock import Clock
 from agentstack.errors import AgentError
 from agentstack.upid import Upid, parse_upid
 
@@ -46,8 +47,9 @@ class Finished:
 class Task:
     """A running task, as its work sees it."""
 
-    def __init__(self, upid: Upid, path: Path) -> None:
+    def __init__(self, upid: Upid, path: Path, clock: Clock) -> None:
         self.upid = upid
+        self.clock = clock
         self.warnings = 0
         self.stopped = False
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,11 @@ class Task:
         """Add a warning; a task with warnings that ends well ends with `WARNINGS: n`."""
         self.warnings += 1
         self.log(f"WARN: {text}")
+
+    @staticmethod
+    def plain(line: str) -> str:
+        """The text of a line of the log."""
+        return line
 
     def close(self, error: str | None) -> str:
         """Write the last line; returns the exit status."""
@@ -97,11 +104,15 @@ class TaskService:
 
 
 class Tasks:
-    """A node's tasks, running and finished."""
+    """A node's tasks, running and finished. The backup server's differ in their names and in the form of their logs."""
+
+    location = DIRECTORY
+    form: type[Task] = Task
+    parse: Callable[[str], Upid | None] = staticmethod(parse_upid)
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.directory = host.root / DIRECTORY
+        self.directory = host.root / self.location
         self.finished: deque[Finished] = deque(maxlen=REMEMBERED)
         self._running: dict[str, tuple[Task, asyncio.Task[None]]] = {}
         self._pid = random.randint(1000, 30000)
@@ -115,15 +126,15 @@ class Tasks:
         if index.exists():
             for line in index.read_text(encoding="utf-8").splitlines()[-REMEMBERED:]:
                 text, end, status = line.split(" ", 2)
-                if upid := parse_upid(text):
+                if upid := self.parse(text):
                     self.finished.append(Finished(upid, int(end, 16), status))
         if active.exists():
             for text in active.read_text(encoding="utf-8").splitlines():
-                if upid := parse_upid(text):
+                if upid := self.parse(text):
                     self._remember(Finished(upid, int(self.host.clock.now()), self._last_status(upid)))
         self._write_active()
         self._changed.set()
-        self._publisher = asyncio.create_task(self._publish())
+        self._publisher = asyncio.create_task(self.publish())
 
     async def abandon(self) -> None:
         """Leave running tasks as a reboot does: without an end."""
@@ -134,30 +145,27 @@ class Tasks:
 
     def start(self, identity: Identity, kind: str, worker_id: str, work: Work) -> str:
         """Start a task; returns its UPID at once. `work` raises AgentError to fail."""
-        now = self.host.clock.now()
         self._pid += 1
-        upid = Upid(
-            self.host.name,
-            self._pid,
-            int(self.host.clock.elapsed() * 100) & 0xFFFFFFFF,
-            int(now),
-            kind,
-            worker_id,
-            identity.authid,
-        )
-        if parse_upid(str(upid)) is None:
+        upid = self.name(kind, worker_id, identity.authid)
+        if self.parse(str(upid)) is None:
             raise ValueError(f"'{worker_id}' cannot be the id of a task")
-        task = Task(upid, self.path(upid))
+        task = self.form(upid, self.path(upid), self.host.clock)
         self._running[str(upid)] = (task, asyncio.create_task(self._work(task, work), name=str(upid)))
         self._write_active()
         self._changed.set()
         return str(upid)
 
+    def name(self, kind: str, worker_id: str, user: str) -> Upid:
+        """The name of a task that starts now."""
+        clock = self.host.clock
+        pstart = int(clock.elapsed() * 100) & 0xFFFFFFFF
+        return Upid(self.host.name, self._pid, pstart, int(clock.now()), kind, worker_id, user)
+
     async def wait(self, upid: str) -> str:
         """Wait for the end of a task of this node; returns its exit status."""
         if upid in self._running:
             await asyncio.wait([self._running[upid][1]])
-        parsed = parse_upid(upid)
+        parsed = self.parse(upid)
         return self._last_status(parsed) if parsed else UNEXPECTED
 
     def active(self) -> list[Upid]:
@@ -224,13 +232,13 @@ class Tasks:
         (self.directory / "active").write_text("".join(f"{upid}\n" for upid in self._running), encoding="utf-8")
 
     def _last_status(self, upid: Upid) -> str:
-        lines = self.read_log(upid) or [""]
+        last = self.form.plain((self.read_log(upid) or [""])[-1])
         for mark in ("TASK ERROR: ", "TASK "):
-            if lines[-1].startswith(mark):
-                return lines[-1].removeprefix(mark)
+            if last.startswith(mark):
+                return last.removeprefix(mark)
         return UNEXPECTED
 
-    async def _publish(self) -> None:
+    async def publish(self) -> None:
         """Tell the cluster about the newest tasks whenever there is news."""
         while True:
             await self._changed.wait()
