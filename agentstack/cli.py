@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import enum
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -92,6 +93,10 @@ def logs(
 def power(action: PowerAction, host: str, state: State = LAB) -> None:
     """Press a host's power button: off cuts the power at once, pause freezes all of its processes."""
     control.request(state, {"do": "power", "host": host, "action": action.value})
+
+
+if importlib.util.find_spec("agentstack.sim.command"):
+    app.command()(importlib.import_module("agentstack.sim.command").simulate)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib
-import importlib.util
 import logging
 import re
 import signal
@@ -109,11 +108,9 @@ class Host:
         self.boot_time = self.clock.now()
         self.parts: list[tuple[str, Part]] = []
         for entry in PARTS:
-            if spec.kind in entry.kinds and importlib.util.find_spec(entry.module):
-                factory: Callable[[Host], Part] | None
-                factory = getattr(importlib.import_module(entry.module), entry.factory, None)
-                if factory is None:
-                    continue
+            if spec.kind in entry.kinds:
+                # by name: every one of these modules needs this one for its types
+                factory: Callable[[Host], Part] = getattr(importlib.import_module(entry.module), entry.factory)
                 part = factory(self)
                 setattr(self, entry.attribute, part)
                 self.parts.append((entry.attribute, part))

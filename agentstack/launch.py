@@ -42,24 +42,25 @@ def up(file: Path | None, state: Path, net: int | None = None) -> Outcome:
     started = time.monotonic()
     state = state.absolute()
     wanted = stackfile.load(file, net) if file else None
-    fresh = not (state / "stack.json").exists()
-    with _made(state, remove_on_error=fresh), _locked(state) as lock:
-        if fresh:
-            if wanted is None or file is None:
-                raise StackError(f"{state} holds no stack yet: name a stack file (--file)")
-            stack = wanted
-        else:
-            stack = statedir.read_stack(state)
-            _compare(state, stack, wanted, file, net)
+    if not (state / "stack.json").exists():
+        if wanted is None:
+            raise StackError(f"{state} holds no stack yet: name a stack file (--file)")
+        state.mkdir(parents=True, exist_ok=True)
+        if foreign := sorted({path.name for path in state.iterdir()} - statedir.ENTRIES):
+            raise StackError(f"{state} holds no stack but is not empty ({foreign[0]}): name another directory (--dir)")
+    with _locked(state) as lock:
+        fresh = not (state / "stack.json").exists()
+        if fresh and wanted is not None and file is not None:
+            with _removed_on_error(state):
+                statedir.make_secrets(state)
+                _bring_up(state, wanted, lock, source=file.read_text(encoding="utf-8"))
+                return Outcome(wanted, time.monotonic() - started)
+        stack = statedir.read_stack(state)
+        _compare(state, stack, wanted, file, net)
         if lock is None:
             return Outcome(stack, None)
-        stack, claim = claim_net(stack, state)
-        with claim:
-            if fresh and file is not None:
-                statedir.make_secrets(state)
-                statedir.write_stack(state, stack, file.read_text(encoding="utf-8"))
-            _start(state, [lock, claim.fileno()])
-            return Outcome(stack, time.monotonic() - started)
+        _bring_up(state, stack, lock)
+        return Outcome(stack, time.monotonic() - started)
 
 
 def down(state: Path) -> bool:
@@ -83,6 +84,16 @@ def _compare(state: Path, stack: Stack, wanted: Stack | None, file: Path | None,
     asked = net or (wanted.net if wanted else 0)
     if asked and asked != stack.net:
         raise StackError(f"{state} holds a stack on net {stack.net}; it cannot be moved to net {asked}")
+
+
+def _bring_up(state: Path, stack: Stack, lock: int | None, source: str | None = None) -> None:
+    """Claim the stack's addresses, keep its definition if it is new, and start its processes."""
+    assert lock is not None
+    stack, claim = claim_net(stack, state)
+    with claim:
+        if source is not None:
+            statedir.write_stack(state, stack, source)
+        _start(state, [lock, claim.fileno()])
 
 
 def _start(state: Path, kept: list[int]) -> None:
@@ -120,22 +131,19 @@ def _start(state: Path, kept: list[int]) -> None:
 
 
 @contextlib.contextmanager
-def _made(state: Path, *, remove_on_error: bool) -> Iterator[None]:
-    """The state directory, made if need be; on an error what was made is removed."""
-    empty = not state.exists() or not any(state.iterdir())
-    state.mkdir(parents=True, exist_ok=True)
+def _removed_on_error(state: Path) -> Iterator[None]:
+    """A new stack's directory; on an error it is removed."""
     state.chmod(0o700)
     try:
         yield
     except BaseException:
-        if remove_on_error and empty:
-            shutil.rmtree(state, ignore_errors=True)
+        shutil.rmtree(state, ignore_errors=True)
         raise
 
 
 @contextlib.contextmanager
 def _locked(state: Path, *, wait_for_end: bool = False) -> Iterator[int | None]:
-    """Hold the state directory's lock; None if a running stack holds it (then its supervisor answers).
+    """Hold the state directory's lock; None if a running stack holds it, whose supervisor answers.
 
     The lock belongs to the open file, which the supervisor inherits: it lasts as long as the supervisor does.
     """

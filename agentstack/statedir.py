@@ -26,6 +26,11 @@ from agentstack import stackfile
 from agentstack.reader import StackError
 from agentstack.stack import HostSpec, Stack
 
+ENTRIES = frozenset(
+    ("stack.json", "secrets.yml", "lock", "supervisor.log", "fabric.log", "control.sock", "fabric.sock", "hosts")
+)
+"""All that this program puts into a state directory."""
+
 
 def read_stack(state: Path) -> Stack:
     """The stack that lives in `state`; StackError if there is none or if it cannot be read by this version."""
@@ -110,9 +115,9 @@ def host_status(spec: HostSpec) -> dict[str, Any]:
 
 
 def log_file(state: Path, host: str | None) -> Path:
-    """The log of a host, or the supervisor's; StackError for a host that the stack does not have."""
-    if host is None:
-        return state / "supervisor.log"
+    """The log of a host, of the `fabric`, or (None) of the supervisor; StackError for a host that is not there."""
+    if host in (None, "fabric"):
+        return state / f"{host or 'supervisor'}.log"
     hosts = read_stack(state).hosts
     if host not in hosts:
         raise StackError(f"no host '{host}' in this stack (there are {', '.join(hosts)})")

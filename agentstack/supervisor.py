@@ -35,7 +35,13 @@ log = logging.getLogger("agentstack.supervisor")
 
 Reply = dict[str, Any]
 
-NOT_IN_HOSTS = ("agentstack.cli", "agentstack.commands", "agentstack.supervisor")
+NOT_IN_HOSTS = (
+    "agentstack.__main__",
+    "agentstack.cli",
+    "agentstack.commands",
+    "agentstack.sim",
+    "agentstack.supervisor",
+)
 """What no host needs to have in memory."""
 
 

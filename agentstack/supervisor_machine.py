@@ -72,7 +72,10 @@ class Machine:
         if self.power == "off":
             return
         self.cut_power()
-        self.boot_again = True
+        if self.pid is None:
+            self.power_on()
+        else:
+            self.boot_again = True
 
     def pause(self) -> None:
         """Freeze every process of the host; its watchdog goes on counting."""
