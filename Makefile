@@ -58,7 +58,8 @@ down:  ## stop the lab's agents; `make site` starts them again with what they ha
 
 .PHONY: clean
 clean: down  ## remove everything that make made
-	@rm -rf "$(LAB_DIR)" .agentstack .ansible build .venv quorate.egg-info
+	@if [ -e "$(LAB_DIR)/stack.json" ]; then rm -rf "$(LAB_DIR)"; fi
+	rm -rf .agentstack .ansible build .venv quorate.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -74,11 +75,17 @@ test: lint  ## what a change must pass: lint and the quick tests
 
 .PHONY: test-long
 test-long: venv  ## everything else: molecule, sanity, fresh clone, build and install
-	@scripts/test-long
+	@scripts/sanity
+	scripts/molecule
+	pytest -n 2 -m long $(ARGS)
 
 .PHONY: molecule
-molecule: venv  ## every molecule scenario
-	@molecule test --all --workers 2
+molecule: venv  ## every molecule scenario, or SCENARIO=…
+	@if [ -n "$(SCENARIO)" ]; then molecule test --scenario-name "$(SCENARIO)"; else scripts/molecule; fi
+
+.PHONY: sanity
+sanity: venv  ## ansible-test sanity on what would be installed
+	@scripts/sanity
 
 .PHONY: docs
 docs: venv  ## write docs/variables.md and docs/modules.md anew
