@@ -113,7 +113,7 @@ def _candidates(manager: Manager, usage: LoadUsage, nodes: dict[str, NodeLoad]) 
     return candidates
 
 
-def _sum(loads: "object") -> Load:
+def _sum(loads: object) -> Load:
     cpu = maxcpu = mem = maxmem = 0.0
     for load in loads:  # type: ignore[attr-defined]
         cpu, maxcpu, mem, maxmem = cpu + load.cpu, maxcpu + load.maxcpu, mem + load.mem, maxmem + load.maxmem

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agentstack.ha.motion import motion
+
 if TYPE_CHECKING:
     from agentstack.ha.manager import Manager
 
@@ -41,11 +43,7 @@ def request_move(manager: Manager, line: str) -> None:
     if services[sid]["node"] == target:
         log("info", f"ignore crm command - service already on target node: {line}")
         return
-    blocking = [
-        other
-        for other in sorted(manager.affinities.apart.get(sid, ()))
-        if other in services and target in (services[other]["node"], services[other].get("target"))
-    ]
+    comigrated, blocking = motion(manager.affinities, services, sid, target)
     for other in blocking:
         log(
             "err",
@@ -56,14 +54,13 @@ def request_move(manager: Manager, line: str) -> None:
         return
     log("info", f"got crm command: {line}")
     services[sid]["cmd"] = [kind, target]
-    for other in sorted(manager.affinities.together.get(sid, ())):
-        if other in services and target not in (services[other]["node"], services[other].get("target")):
-            log(
-                "info",
-                f"crm command '{line}' - {kind} service '{other}' to node '{target}' (service '{other}' in positive"
-                f" affinity with service '{sid}')",
-            )
-            services[other]["cmd"] = [kind, target]
+    for other in comigrated:
+        log(
+            "info",
+            f"crm command '{line}' - {kind} service '{other}' to node '{target}' (service '{other}' in positive"
+            f" affinity with service '{sid}')",
+        )
+        services[other]["cmd"] = [kind, target]
 
 
 def _move(manager: Manager, line: str, _arguments: list[str]) -> None:

@@ -140,7 +140,10 @@ class Environment(Protocol):
 
     # -- time, log ------------------------------------------------------------------------------------------------
     def time(self) -> int:
-        """Seconds; monotonic enough that a lock's life can be measured with it."""
+        """Seconds that only go forward: delays are measured with it."""
+
+    def timestamp(self) -> int:
+        """Seconds since the epoch, for the ``timestamp`` of the status files."""
 
     def log(self, level: LogLevel, message: str) -> None: ...
 

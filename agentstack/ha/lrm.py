@@ -111,7 +111,11 @@ class Lrm:
                 self.mode = "active"
 
     def _mine(self) -> dict[str, ServiceStatus]:
-        return {sid: self._services[sid] for sid in sorted(self._services) if self._services[sid]["node"] == self.env.nodename}
+        return {
+            sid: self._services[sid]
+            for sid in sorted(self._services)
+            if self._services[sid]["node"] == self.env.nodename
+        }
 
     def _active_services(self) -> bool:
         """Is there anything to do for this node, or anything on its way to it?"""
@@ -124,7 +128,7 @@ class Lrm:
 
     # -- states ---------------------------------------------------------------------------------------------------
     def _update_state(self) -> None:
-        STATES = {
+        steps = {
             "wait_for_agent_lock": self._from_wait,
             "active": self._from_active,
             "maintenance": self._from_maintenance,
@@ -132,7 +136,7 @@ class Lrm:
         }
         while True:
             before = self.state
-            STATES[before]()
+            steps[before]()
             if self.state == before:
                 break
 
@@ -247,7 +251,7 @@ class Lrm:
         status: LrmStatus = {
             "state": self.state,
             "mode": self.mode,
-            "timestamp": self.env.time(),
+            "timestamp": self.env.timestamp(),
             "results": dict(self.jobs.results),
         }
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agentstack.ha.environment import ClusterFilesError, Environment, Job, JobResult, ServiceStatus
+from agentstack.ha.environment import Environment, Job, JobResult, ServiceStatus
 from agentstack.ha.jobs import ExitCode
 
 WORK = ("started", "request_stop", "stopped", "migrate", "relocate", "request_start_balance", "error")
@@ -94,10 +94,10 @@ class JobRunner:
                 self._started.discard(sid)
                 del self._jobs[sid]
         for sid in sids:
-            job = self._stopping.get(sid)
-            if job is None:
+            if sid not in self._stopping:
                 self._stops += 1
-                job = self._stopping[sid] = Job(sid, f"shutdown-{self._stops}", "request_stop")
+                self._stopping[sid] = Job(sid, f"shutdown-{self._stops}", "request_stop")
+            job = self._stopping[sid]
             if sid in self._started or job.state == "stopped":
                 continue
             code = self._env.run_job(job)

@@ -22,11 +22,11 @@ from agentstack.ha.environment import (
     ResourceConfig,
     ServiceStatus,
 )
-from agentstack.ha.groups import GroupMigration, as_rules, forbids_failback
+from agentstack.ha.groups import GroupMigration, forbids_failback
 from agentstack.ha.node_status import NodeStatus
 from agentstack.ha.placement import Preference, select_node
-from agentstack.ha.rule_checks import infeasible
-from agentstack.ha.rules import Affinities, RuleSet, derive, parse_rules
+from agentstack.ha.resolve import resolve
+from agentstack.ha.rules import Affinities
 from agentstack.ha.usage import BasicUsage, Usage, UsageError, build_usage
 
 PARAMETERS = ("node", "target", "timeout")
@@ -131,14 +131,11 @@ class Manager:
         if seen == self._rules_seen:
             return
         self._rules_seen = seen
-        rules = parse_rules(config)
-        rules = RuleSet({**rules.node_affinity, **as_rules(self._groups, self.resources)}, rules.resource_affinity)
-        bad = infeasible(rules, members)
-        for name in sorted(bad):
-            for texts in bad[name].values():
+        self.affinities, dropped = resolve(config, self._groups, self.resources, members)
+        for name in sorted(dropped):
+            for texts in dropped[name].values():
                 for text in texts:
                     self.env.log("info", f"Drop rule '{name}', because {text}.")
-        self.affinities = derive(rules.without(bad))
 
     def _run_services(self) -> None:
         while True:
@@ -174,7 +171,7 @@ class Manager:
     def _write(self) -> None:
         status: ManagerStatus = {
             "master_node": self.env.nodename,
-            "timestamp": self.env.time(),
+            "timestamp": self.env.timestamp(),
             "node_status": dict(self.nodes.states),
             "service_status": deepcopy(self.services),
         }
@@ -212,7 +209,7 @@ class Manager:
     def new_uid(self, state: str) -> str:
         """Name of one decision: 22 characters, never used before."""
         self._decisions += 1
-        seed = f"{self.env.nodename} {self.env.time()} {self._decisions} {state}"
+        seed = f"{self.env.nodename} {self.env.timestamp()} {self._decisions} {state}"
         return base64.b64encode(hashlib.md5(seed.encode(), usedforsecurity=False).digest()).decode().rstrip("=")
 
     def select(self, sid: str, preference: Preference) -> str | None:

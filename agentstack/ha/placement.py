@@ -27,7 +27,9 @@ def allowed_nodes(affinities: Affinities, sid: str, online: Sequence[str]) -> tu
     if rule is None:
         everywhere = set(online)
         return everywhere, set(everywhere)
-    priorities = {node: rule.nodes.get(node, FALLBACK_PRIORITY) for node in online if node in rule.nodes or not rule.strict}
+    priorities = {
+        node: rule.nodes.get(node, FALLBACK_PRIORITY) for node in online if node in rule.nodes or not rule.strict
+    }
     if not priorities:
         return set(), set()
     top = max(priorities.values())
@@ -70,9 +72,8 @@ def select_node(
     current = service["node"]
     staying = preference is Preference.STAY
     constrained = sid in affinities.nodes or sid in affinities.together or sid in affinities.apart
-    if staying and not constrained and "maintenance_node" not in service:
-        if current in online:
-            return current
+    if staying and not constrained and "maintenance_node" not in service and current in online:
+        return current
     allowed, preferred = allowed_nodes(affinities, sid, online)
     if not preferred:
         return None

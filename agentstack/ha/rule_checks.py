@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which HA rules cannot hold, alone or beside each other (facts §7.1; wording of the first texts: observed, /cluster/ha/rules)."""
+"""Which HA rules cannot hold, alone or beside each other (facts §7.1; some texts observed: /cluster/ha/rules)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def infeasible(rules: RuleSet, nodes: Collection[str]) -> dict[str, dict[str, list[str]]]:
-    """Rules that cannot hold in a cluster of ``nodes``: rule id -> property -> texts (every finding is about resources)."""
+    """Rules that cannot hold in a cluster of ``nodes``: rule id -> property (all are about resources) -> texts."""
     found: dict[str, dict[str, list[str]]] = {}
     for check in CHECKS:
         for name, text in check(rules, nodes):

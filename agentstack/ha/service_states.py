@@ -166,9 +166,7 @@ def _keep_placed(manager: Manager, sid: str, service: ServiceStatus, resource: R
     selected = manager.select(sid, preference)
     if selected is not None and selected != current:
         if selected == service.get("maintenance_node"):
-            manager.env.log(
-                "info", f"moving service '{sid}' back to '{selected}', node came back from maintenance."
-            )
+            manager.env.log("info", f"moving service '{sid}' back to '{selected}', node came back from maintenance.")
             del service["maintenance_node"]
         kind = move_kind(sid)
         manager.env.log(
@@ -185,9 +183,7 @@ def _keep_placed(manager: Manager, sid: str, service: ServiceStatus, resource: R
         service["uid"] = manager.new_uid("started")
 
 
-def _judge_start(
-    manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig
-) -> Preference | None:
+def _judge_start(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> Preference | None:
     """Take in how the start went; None: the service is in the error state now."""
     result = manager.result(service)
     if result is None or result["exit_code"] == ExitCode.TRY_AGAIN:

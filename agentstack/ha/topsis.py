@@ -62,9 +62,7 @@ def topsis(alternatives: Sequence[Sequence[float]]) -> list[float]:
     weights = [weight / total for weight in WEIGHTS]
     columns = list(zip(*alternatives, strict=True))
     norms = [sqrt(sum(value * value for value in column)) for column in columns]
-    matrix = [
-        [value / norm if norm else 0.0 for value, norm in zip(row, norms, strict=True)] for row in alternatives
-    ]
+    matrix = [[value / norm if norm else 0.0 for value, norm in zip(row, norms, strict=True)] for row in alternatives]
     best = [min(column) for column in zip(*matrix, strict=True)]
     worst = [max(column) for column in zip(*matrix, strict=True)]
     scores = []

@@ -11,9 +11,7 @@ from typing import Protocol
 from agentstack.ha.environment import CrsSettings, Environment, Load, ServiceStatus
 from agentstack.ha.topsis import NodeLoad, start_scores
 
-ON_NODE = frozenset(
-    {"started", "request_stop", "fence", "freeze", "error", "recovery", "migrate", "relocate"}
-)
+ON_NODE = frozenset({"started", "request_stop", "fence", "freeze", "error", "recovery", "migrate", "relocate"})
 ON_TARGET = frozenset({"migrate", "relocate", "request_start_balance"})
 
 

@@ -44,6 +44,9 @@ class NodeEnvironment:
     def time(self) -> int:
         return self.clock
 
+    def timestamp(self) -> int:
+        return self.clock
+
     def log(self, level: LogLevel, message: str) -> None:
         self._world.log(level[:4], self.clock, self._who, message)
 

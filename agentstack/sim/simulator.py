@@ -62,7 +62,9 @@ class _Agents:
 class Simulator:
     """One run of one scenario."""
 
-    def __init__(self, scenario: Scenario, release: int = 9, observer: Callable[[World, int], None] | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, release: int = 9, observer: Callable[[World, int], None] | None = None
+    ) -> None:
         self.lines: list[LogLine] = []
         self.world = World.create(scenario, self._log)
         self.now = 0
@@ -236,9 +238,7 @@ class Simulator:
                     env.log("info", "killed by poweroff")
             agents.crm = agents.lrm = None
             agents.restart_lrm = False
-            self.world.watchdogs = {
-                handle: dog for handle, dog in self.world.watchdogs.items() if dog.node != node
-            }
+            self.world.watchdogs = {handle: dog for handle, dog in self.world.watchdogs.items() if dog.node != node}
             self.world.running[node].clear()
         hardware.power = hardware.network = on
         hardware.shutdown = ""
