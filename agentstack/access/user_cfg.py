@@ -34,13 +34,16 @@ class Token:
 
 @dataclass
 class User:
-    """A user; `expire` in epoch seconds, 0 for never; `keys` are second factors of the old kind."""
+    """A user; `expire` in epoch seconds, 0 for never; `keys` are second factors of the old kind.
+
+    `email` is None only for the root@pam that is there before any line names it.
+    """
 
     enable: bool = True
     expire: int = 0
     firstname: str = ""
     lastname: str = ""
-    email: str = ""
+    email: str | None = None
     comment: str = ""
     keys: str = ""
     tokens: dict[str, Token] = field(default_factory=dict)
@@ -140,7 +143,7 @@ def format_user_cfg(cfg: UserCfg) -> str:
     """Write the file: blocks with an empty line after each, records by name."""
     lines: list[str] = []
     for userid, user in sorted(cfg.users.items()):
-        texts = [encode_text(text) for text in (user.firstname, user.lastname, user.email, user.comment)]
+        texts = [encode_text(text) for text in (user.firstname, user.lastname, user.email or "", user.comment)]
         lines.append(":".join(["user", userid, str(int(user.enable)), str(user.expire), *texts, user.keys, ""]))
         for name, token in sorted(user.tokens.items()):
             comment = encode_text(token.comment)

@@ -8,14 +8,14 @@ import importlib
 import pkgutil
 import zlib
 from email.utils import formatdate
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from agentstack.access.identity import Identity, Unauthorized
 from agentstack.access.roles import privileges
-from agentstack.api import formats, request
+from agentstack.api import formats, permissions, request
 from agentstack.api.dialect import PVE, Dialect
 from agentstack.api.dispatch import Dispatcher, Found
 from agentstack.api.proxy import HEADER, Answer, Proxy, ProxyError
@@ -47,19 +47,34 @@ def load_branches(package: str) -> None:
         importlib.import_module(f"{package}.{module.name}")
 
 
+class Accounts(permissions.Accounts, Protocol):
+    """Who callers are and what they may do: `agentstack.access.Access`, or that of the backup server."""
+
+    def by_ticket(self, ticket: str) -> Identity:
+        """Who comes with a ticket; raises Unauthorized."""
+
+    def by_token(self, text: str) -> Identity:
+        """Who comes with a token and its secret; raises Unauthorized."""
+
+    def verify_csrf(self, identity: Identity, token: str) -> bool:
+        """Whether a write may be made on the strength of a ticket."""
+
+
 class ApiServer:
     """The HTTPS server of one host."""
 
     branches = "agentstack.api.pve"
     dialect: Dialect = PVE
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, accounts: Accounts | None = None) -> None:
         load_branches(self.branches)
         self.host = host
-        self.dispatcher = Dispatcher(host, host.access, self.dialect)
+        self.accounts: Accounts = accounts or host.access
+        self.dispatcher = Dispatcher(host, self.accounts, self.dialect)
         self.proxy = Proxy(host, self.dialect.port)
-        known = privileges(host.release)
-        formats.register("pve-priv", lambda text: _known_privilege(text, known))
+        if self.dialect is PVE:
+            known = privileges(host.release)
+            formats.register("pve-priv", lambda text: _known_privilege(text, known))
 
     async def start(self) -> None:
         """Listen on the host's management address; raises OSError if the port is taken."""
@@ -130,7 +145,7 @@ class ApiServer:
         if found is not None and found.method.user == "world":
             return ANYBODY
         shown = request.credentials(incoming, self.dialect)
-        access = self.host.access
+        access = self.accounts
         if shown.ticket is not None:
             identity = access.by_ticket(shown.ticket)
             if incoming.method != "GET" and not access.verify_csrf(identity, shown.csrf):
