@@ -70,7 +70,7 @@ class LrmStatus(TypedDict, total=False):
 
 
 class ResourceConfig(TypedDict, total=False):
-    """One resource of resources.cfg with the defaults filled in, plus ``node``: where the guest's configuration lies."""
+    """One resource of resources.cfg with defaults filled in, plus ``node``: where the guest's configuration lies."""
 
     type: str
     node: str

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HA groups (release 8), read as node-affinity rules, and their migration to rules in a release 9 cluster (facts §7.1)."""
+"""HA groups (release 8), read as node-affinity rules, and their migration to rules in release 9 (facts §7.1)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The local resource manager of one node: carries out what the manager decided, under lock and watchdog (facts §7.4)."""
+"""The local resource manager of one node: does what the manager decided, under lock and watchdog (facts §7.4)."""
 
 from __future__ import annotations
 
