@@ -24,10 +24,17 @@ from agentstack.supervisor_client import SupervisorClient
 if TYPE_CHECKING:
     from agentstack.access import Access
     from agentstack.api.server import ApiServer
+    from agentstack.backup_jobs import BackupJobs
     from agentstack.certificates import Certificates
     from agentstack.cluster.files import ClusterFiles
     from agentstack.cluster.membership import Membership
+    from agentstack.guests.guests import Guests
+    from agentstack.manager import Manager
+    from agentstack.replication import Replication
     from agentstack.shell.server import ShellServer
+    from agentstack.storage.disks import Disks
+    from agentstack.storage.storages import Storages
+    from agentstack.storage.zfs import Zfs
     from agentstack.tasks import Tasks, TaskService
 
 log = logging.getLogger(__name__)
@@ -66,8 +73,11 @@ PARTS = (
     Entry("zfs", "agentstack.storage.zfs", "Zfs"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
     Entry("guests", "agentstack.guests.guests", "Guests"),
+    Entry("replication", "agentstack.replication", "Replication"),
+    Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
     Entry("api", "agentstack.api.server", "ApiServer"),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
+    Entry("manager", "agentstack.manager", "Manager"),
 )
 """Every part in the order of its start; the end goes the other way round."""
 
@@ -81,12 +91,19 @@ class Host:
 
     access: Access
     api: ApiServer
+    backup_jobs: BackupJobs
     certificates: Certificates
     cluster: Membership
+    disks: Disks
     files: ClusterFiles
+    guests: Guests
+    manager: Manager
+    replication: Replication
     shell: ShellServer
+    storage: Storages
     task_service: TaskService
     tasks: Tasks
+    zfs: Zfs
 
     def __init__(self, stack: Stack, spec: HostSpec, state: Path, supervisor: SupervisorClient) -> None:
         self.stack = stack

@@ -120,7 +120,7 @@ class SectionFile:
         return value
 
     def _encode(self, key: str, value: Any) -> str:
-        if key == "disable":
+        if key == "disable" and value:
             return ""
         if isinstance(value, bool):
             return str(int(value))

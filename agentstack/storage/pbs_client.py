@@ -24,7 +24,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=7)
 
 
 async def check_datastore(ident: str, values: Mapping[str, Any], password: str) -> None:
-    """Log in and look for the datastore (`values`: server, datastore, port, username, fingerprint). Raises AgentError."""
+    """Log in and look for the datastore; `values`: server, datastore, port, username, fingerprint. Or AgentError."""
     try:
         names = await _datastores(values, password)
     except AgentError as error:

@@ -116,7 +116,8 @@ class Directory:
 
     def base(self, entry: Entry) -> Path:
         """The directory on the real disk."""
-        return self.host.root / os.path.normpath(entry.values["path"]).lstrip("/")
+        path: str = entry.values["path"]
+        return self.host.root / os.path.normpath(path).lstrip("/")
 
     async def activate(self, entry: Entry) -> None:
         path = entry.values["path"]
