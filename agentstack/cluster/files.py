@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 DIRECTORIES = ("firewall", "ha", "mapping", "nodes", "priv", "priv/acme", "priv/lock", "priv/storage", "sdn",
                "virtual-guest")  # fmt: skip
 NODE_DIRECTORIES = ("", "/lxc", "/openvz", "/priv", "/qemu-server")
-CONNECT_DELAY = 4.5
-"""Seconds after its restart until the cluster file system has found the new cluster's corosync (observed: create)."""
 
 
 class PermissionDenied(NoQuorum):
@@ -85,14 +83,25 @@ class ClusterFiles:
 
     async def start(self) -> None:
         """Mount the tree; in a cluster, join the others."""
-        self._mirror.rebuild(self._store.tree)
+        tree = self._store.tree
+        self._mirror.rebuild(tree)
+        cluster = self.host.cluster
+        corosync = tree.entries.get("corosync.conf")
+        if corosync is not None and corosync.data is not None:
+            cluster.config_written(corosync.data, by_this_node=False)
+            if not cluster.in_cluster:
+                await cluster.start()
         self.mounted = True
-        if self.host.cluster.in_cluster:
-            self.connect()
+        if not cluster.in_cluster:
+            await self._make_directories()
+            self.replica.synchronised(frozenset({cluster.node_id}))
+            return
+        self.connect()
+        if tree.entries:
             self._run(self._make_directories())
         else:
+            # cut off in the middle of a join: there is nothing to serve before the cluster's state is here
             await self._make_directories()
-            self.replica.synchronised(frozenset({self.host.cluster.node_id}))
 
     async def stop(self) -> None:
         """Unmount."""
@@ -113,25 +122,25 @@ class ClusterFiles:
         self.host.cluster.attached = False
         self.replica.detach()
 
-    async def restart(self, pause: float, *, adopt: bool = False) -> None:
-        """Restart the cluster file system, away for `pause` stack seconds.
+    def back_up(self) -> str:
+        """Write the database's content beside it; gives the path as the host sees it."""
+        name = f"backup/config-{int(self.host.clock.now())}.sql.gz"
+        self._store.back_up(self._store.path.parent / name)
+        return f"/var/lib/pve-cluster/{name}"
 
-        With `adopt` the present database is backed up and given up, so that the cluster's state is taken over
-        (facts §6.3). Connecting to corosync is the caller's next step.
-        """
+    async def restart(self, pause: float, *, adopt: bool = False) -> None:
+        """Restart the cluster file system, away for `pause` stack seconds. Connecting to corosync is the caller's
+        next step; with `adopt` the database is given up, and it is for the caller to say `mounted` again."""
         self.mounted = False
         self.disconnect()
         if adopt:
-            stamp = int(self.host.clock.now())
-            self._store.back_up(self._store.path.parent / f"backup/config-{stamp}.sql.gz")
             self._store.delete()
         else:
             self._store.close()
         await self.host.clock.sleep(pause)
         self._open()
         self._mirror.rebuild(self._store.tree)
-        if not adopt:
-            self.mounted = True
+        self.mounted = not adopt
 
     # --- reading ------------------------------------------------------------------------------------------------
 

@@ -86,6 +86,8 @@ class Membership:
         self.corosync.events.killed = self._killed
         self.attached = False
         """Whether the cluster file system is connected to corosync; without, nobody knows of quorum."""
+        self.administration = asyncio.Lock()
+        """Creating, joining: one at a time on a host."""
         self.version = 1
         """Counts changes of what `.members` shows."""
         self._subscribers: list[Callable[[], None]] = []
@@ -158,6 +160,10 @@ class Membership:
         if by_this_node:
             self._later(RELOAD_DELAY, self.corosync.reload_everywhere)
 
+    async def stop_corosync(self) -> None:
+        """Stop corosync; the host stays configured for its cluster."""
+        await self.corosync.stop()
+
     def write_config(self, text: str) -> None:
         """Replace the host's own corosync.conf."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -214,14 +220,9 @@ class Membership:
             for node in sorted(self.config.nodes, key=lambda node: node.nodeid)
         ]
 
-    def address_of(self, node: str) -> str:
-        """A node's management address; AgentError as from a failed look-up if it is not known."""
-        for known in self.nodes():
-            if known.name == node and known.address is not None:
-                return known.address
-        raise AgentError(
-            f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
-        )
+    def address_of(self, node: str) -> str | None:
+        """A node's management address; None for a name that is no node's, or that was never seen online."""
+        return next((known.address for known in self.nodes() if known.name == node), None)
 
     def links(self) -> list[LinkView]:
         """The state of this host's links."""
@@ -318,7 +319,7 @@ class Membership:
             self._killed()
 
     def _killed(self) -> None:
-        self._spawn(self.corosync.stop())
+        self._spawn(self.stop_corosync())
 
     def _identity(self, config: CorosyncConf) -> Identity:
         own = config.node(self.host.name)
@@ -330,7 +331,7 @@ class Membership:
             cluster=config.totem.cluster_name,
             key=hashlib.sha256(self.authkey_file.read_bytes()).hexdigest(),
             nodes={
-                node.nodeid: {link: self._resolve(address) for link, address in node.addresses.items()}
+                node.nodeid: {link: self.resolve(address) for link, address in node.addresses.items()}
                 for node in config.nodes
             },
             votes=own.quorum_votes,
@@ -339,8 +340,8 @@ class Membership:
             token=(token + max(0, len(config.nodes) - 2) * coefficient) / 1000,
         )
 
-    def _resolve(self, address: str) -> str:
-        """A ring address that is a name, looked up in the host's /etc/hosts."""
+    def resolve(self, address: str) -> str:
+        """An address; a name is looked up in the host's /etc/hosts, an unknown one comes back as it is."""
         try:
             ipaddress.ip_address(address)
         except ValueError:

@@ -116,7 +116,9 @@ class World:
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait for what the hosts do by themselves."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.005)
 
 
@@ -145,8 +147,7 @@ async def three(world: World) -> World:
     """Three hosts in a quorate cluster."""
     names = ["pve1", "pve2", "pve3"]
     world.configure(names)
-    for name in names:
-        await world.boxes[name].start()
+    await asyncio.gather(*(world.boxes[name].start() for name in names))
     await until(lambda: all(len(world.online(name)) == 3 for name in names))
     await until(lambda: all(world.boxes[name].files.exists(f"nodes/{name}/priv") for name in names))
     return world
