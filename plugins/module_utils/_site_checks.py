@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._site_nodes import Node
+from ._site_types import type_problems
 
 Element = Mapping[str, Any]
 Check = Callable[[Mapping[str, Any], list[Node]], Iterator[str]]
@@ -47,31 +48,23 @@ LISTS = {
 def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
     """Everything that is wrong with `variables` (name to value; None = left alone) for a cluster of `nodes`."""
     given = {name: value for name, value in variables.items() if value is not None}
-    found: list[str] = []
-    for name, value in given.items():
-        if name in LISTS:
-            found += list_problems(name, value, {node["name"] for node in nodes})
-    if not found:  # the checks below read fields that the checks above look for
-        for check in CHECKS:
-            found += check(given, nodes)
+    found = [problem for name, value in given.items() for problem in type_problems(name, value)]
+    if found:  # the checks below rely on the types
+        return found
+    node_names = {node["name"] for node in nodes}
+    for name in [name for name in given if name in LISTS]:
+        found += list_problems(name, given[name], node_names)
+    for check in CHECKS:
+        found += check(given, nodes)
     return found
 
 
-def list_problems(name: str, value: Any, node_names: set[str]) -> list[str]:
-    """Missing or repeated keys and unknown nodes in the list variable `name`."""
-    if not isinstance(value, list):
-        return [f"{name}: must be a list, is {_kind(value)}."]
+def list_problems(name: str, value: list[Element], node_names: set[str]) -> list[str]:
+    """Repeated keys and unknown nodes in the list variable `name`."""
     rules = LISTS[name]
     found: list[str] = []
     first_with: dict[tuple[str, ...], int] = {}
     for index, element in enumerate(value):
-        if not isinstance(element, Mapping):
-            found.append(f"{name}[{index}]: must be a mapping with {' and '.join(rules.key)}, is {_kind(element)}.")
-            continue
-        missing = [field for field in rules.key if element.get(field) is None]
-        if missing:
-            found.append(f"{name}[{index}]: {' and '.join(missing)} missing.")
-            continue
         key = tuple(str(element[field]) for field in rules.key)
         where = path(name, index, element)
         if key in first_with:
@@ -98,11 +91,6 @@ def _names(value: Any) -> Iterable[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
-
-
-def _kind(value: Any) -> str:
-    names = {str: "text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
-    return next((text for kind, text in names.items() if isinstance(value, kind)), type(value).__name__)
 
 
 def _cluster_name(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:

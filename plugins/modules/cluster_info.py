@@ -17,7 +17,11 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.reads
-options: {}
+options:
+  resources:
+    description: Whether guests, storages and nodes are listed too, as the cluster last saw them.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -48,7 +52,8 @@ config_version:
   type: int
 nodes:
   description:
-    - The members, sorted by name, each with C(name), C(nodeid), C(votes), C(address), C(online), C(local) and C(links), a
+    - The members, sorted by name, each with C(name), C(nodeid), C(votes), C(address), C(online), C(local) and
+      C(links), a
       list of C(number) and C(address).
   returned: success
   type: list
@@ -70,8 +75,73 @@ version:
   description: C(version), C(release) and C(repoid) of the node that answered.
   returned: success
   type: dict
+resources:
+  description: What C(/cluster/resources) lists, each with its C(type) (V(qemu), V(lxc), V(storage), V(node), ...).
+  returned: when O(resources=true)
+  type: list
+  elements: dict
 calls:
   description: Number of API calls made.
   returned: always
   type: int
 """
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._api import Api
+from ansible_collections.quorate.pve.plugins.module_utils._membership import links_of, read_membership
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
+
+ARGUMENT_SPEC = arguments(resources={"type": "bool", "default": False})
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The whole module."""
+    client = Api.open(params, check_mode).client
+    membership = read_membership(client)
+    configured = {str(node["node"]): node for node in client.get("/cluster/config/nodes")}
+    votes = {name: int(node.get("quorum_votes") or 1) for name, node in configured.items()}
+    present = [name for name, member in membership.members.items() if member.online]
+    nodes = [
+        {
+            "name": name,
+            "nodeid": member.nodeid,
+            "votes": votes.get(name, 1),
+            "address": member.address,
+            "online": member.online,
+            "local": member.local,
+            "links": [
+                {"number": number, "address": address} for number, address in links_of(configured.get(name, {})).items()
+            ],
+        }
+        for name, member in membership.members.items()
+    ]
+    expected = sum(votes.values()) or 1
+    return {
+        "changed": False,
+        "cluster": membership.cluster,
+        "quorate": membership.quorate,
+        "config_version": membership.config_version,
+        "nodes": nodes,
+        "links": sorted({number for node in configured.values() for number in links_of(node)}),
+        "votes": {
+            "expected": expected,
+            "present": sum(votes.get(name, 1) for name in present),
+            "quorum": expected // 2 + 1,
+        },
+        "totem": client.get("/cluster/config/totem"),
+        "version": client.get("/version"),
+        **({"resources": client.get("/cluster/resources")} if params["resources"] else {}),
+        "calls": len(client.calls),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()
