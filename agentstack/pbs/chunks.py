@@ -94,18 +94,6 @@ class ChunkStore:
             if directory.is_dir():
                 yield from sorted(directory.iterdir())
 
-    def sweep(self, oldest: float) -> tuple[int, int, int, int]:
-        """Remove chunks last used before `oldest`; returns (removed, bytes removed, left, bytes left)."""
-        removed = removed_bytes = left = left_bytes = 0
-        for path in self.files():
-            status = path.stat()
-            if status.st_atime < oldest:
-                path.unlink()
-                removed, removed_bytes = removed + 1, removed_bytes + status.st_size
-            else:
-                left, left_bytes = left + 1, left_bytes + status.st_size
-        return removed, removed_bytes, left, left_bytes
-
 
 def write_durably(path: Path, content: bytes, mode: int = 0o640) -> None:
     """Write a whole file so that after a crash either the old or the new content is there."""

@@ -10,19 +10,22 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agentstack.errors import AgentError
-from agentstack.pbs.blob import decode, encode
-from agentstack.pbs.chunks import GRACE, ChunkStore, write_durably
+from agentstack.pbs.blob import decode
+from agentstack.pbs.chunks import ChunkStore, write_durably
+from agentstack.pbs.garbage import STATUS, Garbage, collect
 from agentstack.pbs.index import FixedIndex
-from agentstack.pbs.snapshots import MANIFEST, TYPES, BackupFile, Group, Manifest, Snapshot, namespace_path, parse_stamp
+from agentstack.pbs.snapshots import MANIFEST, TYPES, Group, Manifest, Snapshot, namespace_path, owns, parse_stamp
+from agentstack.pbs.writer import SnapshotWriter
 
 OWNER = "owner"
+NOTES = "notes"
 PROTECTED = ".protected"
 
 
@@ -67,6 +70,13 @@ class Datastore:
         for child in sorted(folder.iterdir()):
             yield from self.namespaces(f"{parent}/{child.name}" if parent else child.name, max_depth - 1)
 
+    def remove_namespace(self, ns: str) -> None:
+        """Remove an empty namespace; raises AgentError for one that still has groups or children."""
+        folder = namespace_path(self.base, ns)
+        if any(True for _ in self.groups(ns)) or any(True for child in self.namespaces(ns, 1) if child != ns):
+            raise AgentError(f"cannot remove namespace '{ns}': not empty")
+        shutil.rmtree(folder)
+
     # --- groups and snapshots -------------------------------------------------------------------------------------
 
     def groups(self, ns: str = "") -> Iterator[Group]:
@@ -82,6 +92,31 @@ class Datastore:
 
     def set_owner(self, group: Group, owner: str) -> None:
         write_durably(group.path(self.base) / OWNER, f"{owner}\n".encode())
+
+    def has_group(self, group: Group) -> bool:
+        """Whether the group has an owner: it exists from its first backup on."""
+        return (group.path(self.base) / OWNER).exists()
+
+    def group_notes(self, group: Group) -> str:
+        """What was noted about a group."""
+        path = group.path(self.base) / NOTES
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def set_group_notes(self, group: Group, notes: str) -> None:
+        write_durably(group.path(self.base) / NOTES, notes.encode())
+
+    def remove_group(self, group: Group) -> tuple[int, int]:
+        """Remove a group but for its protected snapshots; returns (snapshots removed, protected ones left)."""
+        removed = protected = 0
+        for snapshot in self.snapshots(group):
+            if self.is_protected(snapshot):
+                protected += 1
+            else:
+                self.forget(snapshot)
+                removed += 1
+        if not protected:
+            shutil.rmtree(group.path(self.base), ignore_errors=True)
+        return removed, protected
 
     def snapshots(self, group: Group) -> list[Snapshot]:
         """The complete snapshots of a group, oldest first."""
@@ -150,7 +185,7 @@ class Datastore:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / OWNER).exists():
             self.set_owner(group, owner)
-        elif self.owner(group) != owner:
+        elif not owns(self.owner(group), owner):
             raise AgentError(f"backup owner check failed ({owner} != {self.owner(group)})")
         snapshot = Snapshot(group, time)
         existing = self.snapshots(group)
@@ -162,7 +197,7 @@ class Datastore:
         try:
             writer = SnapshotWriter(self, snapshot, now)
             yield writer
-            self.write_manifest(Manifest(snapshot, tuple(writer.files)))
+            self.write_manifest(writer.manifest)
         except BaseException:
             shutil.rmtree(snapshot.path(self.base), ignore_errors=True)
             raise
@@ -171,46 +206,27 @@ class Datastore:
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
-    def collect_garbage(self, now: float) -> tuple[int, int, int, int]:
-        """Mark what is referenced, sweep the rest; returns (removed, bytes removed, left, bytes left).
+    def collect_garbage(self, now: float) -> Garbage:
+        """Mark what is referenced, sweep the rest, and remember what was found.
 
         Indexes of unfinished snapshots count too, and nothing younger than the oldest running backup is swept.
         """
-        oldest = min([now - GRACE, *self._writers.values()])
-        for path in self.base.rglob("*.fidx"):
-            for digest in FixedIndex.decode(path.read_bytes()).digests:
-                if self.chunks.has(digest):
-                    self.chunks.touch(digest, now)
-        return self.chunks.sweep(oldest)
+        found = collect(self.chunks, self._indexes(), now, list(self._writers.values()))
+        write_durably(self.base / STATUS, json.dumps(found.to_json()).encode())
+        return found
 
+    def _indexes(self) -> Iterator[Path]:
+        for ns in self.namespaces():
+            for group in self.groups(ns):
+                yield from group.path(self.base).glob("*/*.fidx")
 
-class SnapshotWriter:
-    """Takes the files of one snapshot while it is being written. `new_bytes`/`known_chunks` tell what was stored."""
+    @property
+    def garbage(self) -> Garbage:
+        """What the last garbage collection found; all zero before the first one."""
+        path = self.base / STATUS
+        return Garbage.from_json(json.loads(path.read_text())) if path.exists() else Garbage()
 
-    def __init__(self, store: Datastore, snapshot: Snapshot, now: float) -> None:
-        self.store = store
-        self.snapshot = snapshot
-        self.files: list[BackupFile] = []
-        self.new_bytes = 0
-        self.known_chunks = 0
-        self._now = now
-
-    def chunk(self, data: bytes) -> bytes:
-        """Store one chunk of an image; returns its digest."""
-        digest, written = self.store.chunks.insert(data, self._now)
-        self.new_bytes += written
-        self.known_chunks += not written
-        return digest
-
-    def image(self, filename: str, index: FixedIndex) -> None:
-        """Add a disk image whose chunks are all stored; raises MissingChunk if one is not."""
-        for digest in set(index.digests):
-            self.store.chunks.touch(digest, self._now)
-        write_durably(self.snapshot.path(self.store.base) / filename, index.encode())
-        self.files.append(BackupFile(filename, index.size, index.checksum.hex()))
-
-    def blob(self, filename: str, data: bytes) -> None:
-        """Add a small file (a guest's configuration, a log)."""
-        content = encode(data)
-        write_durably(self.snapshot.path(self.store.base) / filename, content)
-        self.files.append(BackupFile(filename, len(content), hashlib.sha256(content).hexdigest()))
+    @property
+    def writers(self) -> int:
+        """How many backups are being written."""
+        return len(self._writers)

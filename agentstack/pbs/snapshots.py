@@ -70,6 +70,11 @@ def parse_stamp(text: str) -> int | None:
         return None
 
 
+def owns(owner: str, authid: str) -> bool:
+    """Whether a group of `owner` is `authid`'s: its own, or that of a token of the user."""
+    return owner == authid or owner.startswith(f"{authid}!")
+
+
 def valid_id(text: str) -> bool:
     """Whether a backup id or namespace component has the server's form."""
     return _ID.fullmatch(text) is not None

@@ -107,9 +107,11 @@ def test_garbage_goes_only_after_the_grace_period(store: Datastore) -> None:
     back_up(store, 1000, b"kept", b"dropped")
     back_up(store, 2000, b"kept", b"new")
     store.forget(store.snapshots(VM)[0])
-    assert store.collect_garbage(NOW + GRACE - 1)[0] == 0
-    removed, _size, left, _left_size = store.collect_garbage(NOW + GRACE + 1)
-    assert (removed, left) == (1, 2)
+    early = store.collect_garbage(NOW + GRACE - 1)
+    assert (early.removed_chunks, early.pending_chunks, early.disk_chunks) == (0, 1, 2)
+    late = store.collect_garbage(NOW + GRACE + 1)
+    assert (late.removed_chunks, late.pending_chunks, late.disk_chunks) == (1, 0, 2)
+    assert store.garbage == late
     index = store.index(store.snapshots(VM)[0], "drive-scsi0.img.fidx")
     assert [store.chunks.read(digest) for digest in index.digests] == [b"kept", b"new"]
 
@@ -118,7 +120,7 @@ def test_a_running_backup_keeps_its_chunks(store: Datastore) -> None:
     late = NOW + 10 * GRACE
     with store.backup(VM, 1000, "root@pam", NOW) as writer:
         digest = writer.chunk(b"not in an index yet")
-        assert store.collect_garbage(late)[0] == 0
+        assert store.collect_garbage(late).removed_chunks == 0
         writer.image("drive-scsi0.img.fidx", FixedIndex(CHUNK_SIZE, [digest], 1000))
     assert store.chunks.read(digest) == b"not in an index yet"
 

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backup server of a host: accounts, datastores, jobs, and the API on 8007 (facts §20)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp.web import BaseRequest, Response, StreamResponse
+
+from agentstack.access.identity import Unauthorized
+from agentstack.api.dialect import PBS
+from agentstack.api.proxy import Answer
+from agentstack.api.reply import Reply
+from agentstack.api.server import ApiServer
+from agentstack.errors import AgentError, ParameterError
+from agentstack.pbs.access import DENIED, FAILED, Access
+from agentstack.pbs.datastores import Datastores
+from agentstack.pbs.jobs import Jobs
+from agentstack.pbs.transfer import PREFIX, Transfer
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+
+class PbsApiServer(ApiServer):
+    """The HTTPS server of a backup server."""
+
+    branches = "agentstack.api.pbs"
+    dialect = PBS
+
+    def __init__(self, host: Host, accounts: Access, transfer: Transfer) -> None:
+        super().__init__(host, accounts)
+        self.transfer = transfer
+
+    async def serve(self, incoming: BaseRequest) -> StreamResponse:
+        """Answer one request of the API, or one of the transfers between agents."""
+        if not incoming.path.startswith(PREFIX):
+            return await super().serve(incoming)
+        try:
+            return await self.transfer.serve(incoming, self._identify(incoming, None))
+        except AgentError as error:
+            failure = error
+        if isinstance(failure, Unauthorized):
+            failure = AgentError(FAILED, status=failure.status)
+        return Response(status=self.dialect.status(failure), text=failure.text)
+
+    async def _answer(self, incoming: BaseRequest, path: str) -> Reply | StreamResponse | Answer:
+        try:
+            return await super()._answer(incoming, path)
+        except Unauthorized as error:
+            # one text for all of them, and a body (facts §20.2)
+            raise AgentError(FAILED, status=error.status) from error
+        except ParameterError:
+            raise
+        except AgentError as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                raise AgentError(DENIED, status=error.status) from error
+            raise
+
+    def _write(self, reply: Reply, form: str, incoming: BaseRequest) -> Response:
+        return super()._write(replace(reply, reason=HTTPStatus(reply.status).phrase), form, incoming)
+
+
+class BackupServer:
+    """Everything of a host that makes it a backup server."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        host.pbs = self
+        self.access = Access(host)
+        self.datastores = Datastores(host)
+        self.jobs = Jobs(host)
+        self.transfer = Transfer(host)
+        self.api = PbsApiServer(host, self.access, self.transfer)
+
+    async def start(self) -> None:
+        """Make what is missing, then serve."""
+        await asyncio.to_thread(self.access.install)
+        await self.jobs.start()
+        await self.api.start()
+
+    async def stop(self) -> None:
+        """Stop serving, then the jobs."""
+        await self.api.stop()
+        await self.jobs.stop()

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing one snapshot: chunks first, then the indexes that name them, the manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from agentstack.pbs.blob import encode
+from agentstack.pbs.chunks import write_durably
+from agentstack.pbs.index import FixedIndex
+from agentstack.pbs.snapshots import BackupFile, Manifest, Snapshot
+
+if TYPE_CHECKING:
+    from agentstack.pbs.datastore import Datastore
+
+
+class SnapshotWriter:
+    """Takes the files of one snapshot while it is being written.
+
+    `new_bytes` and `known_chunks` tell what was stored; `unprotected` goes into the manifest.
+    """
+
+    def __init__(self, store: Datastore, snapshot: Snapshot, now: float) -> None:
+        self.store = store
+        self.snapshot = snapshot
+        self.files: list[BackupFile] = []
+        self.unprotected: dict[str, Any] = {}
+        self.new_bytes = 0
+        self.known_chunks = 0
+        self._now = now
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of what has been written so far."""
+        return Manifest(self.snapshot, tuple(self.files), self.unprotected)
+
+    def chunk(self, data: bytes) -> bytes:
+        """Store one chunk of an image; returns its digest."""
+        digest, written = self.store.chunks.insert(data, self._now)
+        self._count(written)
+        return digest
+
+    def chunk_blob(self, digest: bytes, blob: bytes) -> int:
+        """Store a chunk in the form in which it comes from another server; returns the bytes written."""
+        written = self.store.chunks.insert_blob(digest, blob, self._now)
+        self._count(written)
+        return written
+
+    def image(self, filename: str, index: FixedIndex) -> None:
+        """Add a disk image whose chunks are all stored; raises MissingChunk if one is not."""
+        self.keep(index.digests)
+        self._write(filename, index.encode())
+        self.files.append(BackupFile(filename, index.size, index.checksum.hex()))
+
+    def blob(self, filename: str, data: bytes) -> None:
+        """Add a small file (a guest's configuration, a log)."""
+        content = encode(data)
+        self._write(filename, content)
+        self.files.append(BackupFile(filename, len(content), hashlib.sha256(content).hexdigest()))
+
+    def copy(self, entry: BackupFile, content: bytes) -> None:
+        """Add a file as it lies on another server; the chunks of an index have to be stored already."""
+        if entry.filename.endswith(".fidx"):
+            self.keep(FixedIndex.decode(content).digests)
+        self._write(entry.filename, content)
+        self.files.append(entry)
+
+    def keep(self, digests: Iterable[bytes]) -> None:
+        """Mark chunks as in use; raises MissingChunk."""
+        for digest in set(digests):
+            self.store.chunks.touch(digest, self._now)
+
+    def _write(self, filename: str, content: bytes) -> None:
+        write_durably(self.snapshot.path(self.store.base) / filename, content)
+
+    def _count(self, written: int) -> None:
+        self.new_bytes += written
+        self.known_chunks += not written
