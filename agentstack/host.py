@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentstack.guests.guests import Guests
     from agentstack.manager import Manager
     from agentstack.replication import Replication
+    from agentstack.pvestatd import Statd
     from agentstack.shell.server import ShellServer
     from agentstack.storage.disks import Disks
     from agentstack.storage.storages import Storages
@@ -75,6 +76,7 @@ PARTS = (
     Entry("guests", "agentstack.guests.guests", "Guests"),
     Entry("replication", "agentstack.replication", "Replication"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
+    Entry("pvestatd", "agentstack.pvestatd", "Statd"),
     Entry("api", "agentstack.api.server", "ApiServer"),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
     Entry("manager", "agentstack.manager", "Manager"),
@@ -99,6 +101,7 @@ class Host:
     guests: Guests
     manager: Manager
     replication: Replication
+    pvestatd: Statd
     shell: ShellServer
     storage: Storages
     task_service: TaskService

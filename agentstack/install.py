@@ -75,6 +75,7 @@ def _configuration(stack: Stack, spec: HostSpec) -> dict[str, str]:
         "etc/hostname": f"{spec.name}\n",
         "etc/hosts": f"127.0.0.1 localhost.localdomain localhost\n{others}",
         "etc/network/interfaces": _interfaces(stack, spec),
+        "etc/resolv.conf": f"search {stack.name}.test\nnameserver 127.0.0.1\n",
     }
 
 

@@ -76,7 +76,7 @@ async def get_user(call: Call) -> Json:
 async def create_user(call: Call) -> Json:
     userid = call["userid"]
     async with call.host.access.editing("create user failed") as cfg:
-        if userid in cfg.users and cfg.users[userid].email is not None:
+        if userid in cfg.users:
             raise AgentError(f"user '{userid}' already exists")
         user = cfg.users[userid] = User(email="")
         _change(call, user)
