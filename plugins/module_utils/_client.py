@@ -100,6 +100,7 @@ class Client:
         self._lock = threading.RLock()
         self._dead: dict[str, str] = {}
         self._reached = False
+        self.may_log_in_again = True
 
     @property
     def host(self) -> str:
@@ -131,7 +132,7 @@ class Client:
             try:
                 return self._call_once(method, path, sent)
             except ApiError as error:
-                if error.status == 401 and self.connection.password and not logins and not self._uses_token:
+                if error.status == 401 and self.may_log_in_again and not logins and not self._uses_token:
                     # the ticket is too old, or from before the cluster's key changed
                     logins += 1
                     self._forget_ticket()
@@ -208,7 +209,7 @@ class Client:
                 self._ticket = self._log_in(self._server)
 
     def _connected(self) -> Server:
-        """The first of the hosts that answers. A certificate other than the expected one is an error, not a dead host."""
+        """The first of the hosts that answers. An unexpected certificate is an error, not a dead host."""
         with self._lock:
             while self._server is None:
                 address = next(iter(self._hosts_left()), None)

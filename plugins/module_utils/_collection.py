@@ -7,6 +7,7 @@ Check mode ends after the plan. A kind of object that is out of the ordinary ove
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from ._api import Api, Result
 from ._errors import NO_QUORUM, ApiError, ApplyError, QuorateError, StateError, TaskError, VerifyError, WaitError
 from ._parallel import side_by_side
 from ._plan import CREATE, DELETE, Change, Wanted, plan_changes, raise_all, read_wanted
-from ._spec import ABSENT, PRESENT, Item, Key, Spec
+from ._spec import IGNORE, Item, Key, Spec
 
 # Errors of one object, after which the others can still be dealt with
 _OF_ONE_OBJECT = (ApiError, TaskError, StateError, WaitError)
@@ -26,6 +27,8 @@ class Collection:
     spec: Spec
     #: whether the server lets several of these change at once (no cluster-wide lock)
     parallel = False
+    #: what the server says when a change does not go with an object that a later change would put right
+    order_matters: re.Pattern[str] | None = None
 
     def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
         self.api = api
@@ -60,14 +63,14 @@ class Collection:
         """Read all objects with one call."""
         return self.by_key(self.api.client.get(self.spec.path))
 
-    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item]) -> list[Change]:
-        """Compare."""
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
+        """Compare; when not the ``whole``, only what is named, and without secrets."""
         return plan_changes(
             self.spec,
             wanted,
             actual,
-            purge=bool(self.params.get("purge")),
-            update_secrets=bool(self.params.get("update_secrets")),
+            purge=whole and bool(self.params.get("purge")),
+            update_secrets=whole and bool(self.params.get("update_secrets")),
         )
 
     def check(self, changes: Sequence[Change]) -> None:
@@ -94,24 +97,41 @@ class Collection:
             done = [change for change, result in zip(changes, results, strict=True) if result is None]
             errors = [result for result in results if result is not None]
         else:
-            for change in changes:
-                try:
-                    self.change_one(change)
-                except QuorateError as error:
-                    errors.append(error)
-                    if not isinstance(error, _OF_ONE_OBJECT) or (isinstance(error, ApiError) and error.says(NO_QUORUM)):
-                        break
-                else:
-                    done.append(change)
+            rest: Sequence[Change] = changes
+            while rest:
+                made, failed = self._one_by_one(rest)
+                done += made
+                errors = list(failed.values())
+                rest = (
+                    [change for change in rest if change.key in failed] if made and self._worth_another(errors) else []
+                )
         if errors:
             not_done = [change for change in changes if change not in done]
             raise ApplyError(errors, [c.describe() for c in done], [c.describe() for c in not_done])
 
+    def _one_by_one(self, changes: Sequence[Change]) -> tuple[list[Change], dict[Key, QuorateError]]:
+        done: list[Change] = []
+        failed: dict[Key, QuorateError] = {}
+        for change in changes:
+            try:
+                self.change_one(change)
+            except QuorateError as error:
+                failed[change.key] = error
+                if not isinstance(error, _OF_ONE_OBJECT) or (isinstance(error, ApiError) and error.says(NO_QUORUM)):
+                    break
+            else:
+                done.append(change)
+        return done, failed
+
+    def _worth_another(self, errors: Sequence[QuorateError]) -> bool:
+        pattern = self.order_matters
+        return pattern is not None and any(isinstance(error, ApiError) and error.says(pattern) for error in errors)
+
     def verify(self, wanted: Sequence[Wanted], changes: Sequence[Change]) -> None:
         """Read back what was written. Raises :class:`VerifyError` for what the server changed or dropped."""
         touched = {change.key for change in changes}
-        rest = [want for want in wanted if self.spec.key(want.item) in touched and want.state in (PRESENT, ABSENT)]
-        left = plan_changes(self.spec, rest, self.observe(rest))
+        rest = [want for want in wanted if self.spec.key(want.item) in touched and want.state != IGNORE]
+        left = self.plan(rest, self.observe(rest), whole=False)
         errors: list[QuorateError] = []
         for change in left:
             if change.action == CREATE:

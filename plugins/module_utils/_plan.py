@@ -127,7 +127,7 @@ def plan_changes(
             continue
         try:
             change = creation(spec, key, want) if there is None else update(spec, key, want, there, update_secrets)
-        except StateError as error:
+        except (InputError, StateError) as error:
             errors.append(error)
             continue
         if change:
@@ -142,6 +142,9 @@ def plan_changes(
 def creation(spec: Spec, key: Key, want: Wanted) -> Change:
     """Everything that is given, as a new object."""
     item = {name: value for name, value in want.item.items() if value is not None}
+    missing = [field_.name for field_ in spec.fields if field_.is_needed(item) and field_.name not in item]
+    if missing:
+        raise InputError(f"{', '.join(missing)} must be given to create the {spec.kind}", where=want.where)
     return Change(
         CREATE, spec.kind, spec.label(item), key, item, {}, item, (), {}, _shown(spec, item), want.where, want.element
     )
@@ -161,7 +164,7 @@ def update(spec: Spec, key: Key, want: Wanted, there: Item, update_secrets: bool
     to_unset: list[str] = []
     for name, value in want.item.items():
         field_ = spec.field(name)
-        if name in spec.keys:
+        if name in spec.keys or not (field_.listed or field_.secret):
             continue
         if field_.secret:
             if update_secrets and value is not None:

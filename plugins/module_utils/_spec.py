@@ -25,8 +25,8 @@ class Field:
     """One setting of an object.
 
     ``default`` is the server's: it does not say values that are not set (facts §22.10). ``fixed`` settings can only be
-    given on creation, secrets are never shown by the server, and what is ``local`` is never sent as it is. ``refers``
-    names what the values must be: ``node`` or ``guest``.
+    given on creation, ``needed`` ones must be. What is not ``listed`` the server does not show in its list, what is not
+    ``sent`` is no parameter of its calls. ``refers`` names what the values must be: ``node`` or ``guest``.
     """
 
     name: str
@@ -39,7 +39,9 @@ class Field:
     initial: Any = None
     fixed: bool | Callable[[Mapping[str, Any]], bool] = False
     secret: bool = False
-    local: bool = False
+    needed: bool | Callable[[Mapping[str, Any]], bool] = False
+    listed: bool = True
+    sent: bool = True
     refers: str = ""
 
     @property
@@ -50,6 +52,10 @@ class Field:
     def is_fixed(self, item: Mapping[str, Any]) -> bool:
         """Whether it can no longer be changed on this object."""
         return self.fixed(item) if callable(self.fixed) else self.fixed
+
+    def is_needed(self, item: Mapping[str, Any]) -> bool:
+        """Whether this object cannot be created without it."""
+        return self.needed(item) if callable(self.needed) else self.needed
 
     def normalise(self, value: Any, where: str = "") -> Any:
         """Bring a value to the form in which it is compared. Raises :class:`InputError`."""
@@ -91,6 +97,7 @@ class Spec:
     path: str
     item_path: str
     states: tuple[str, ...] = (PRESENT, ABSENT, IGNORE)
+    label_format: str = ""
     on_update: tuple[str, ...] = ()
     kept: frozenset[Key] = frozenset()
 
@@ -104,6 +111,8 @@ class Spec:
 
     def label(self, item: Mapping[str, Any]) -> str:
         """What an object is called in messages."""
+        if self.label_format:
+            return self.label_format.format_map({field.name: item.get(field.name) for field in self.fields})
         return "/".join(str(item.get(name)) for name in self.keys)
 
     def where(self, index: int, item: Mapping[str, Any]) -> str:
@@ -130,7 +139,7 @@ class Spec:
         return {
             field.name: field.normalise(answer[field.api_name])
             for field in self.fields
-            if not field.local and answer.get(field.api_name) is not None
+            if field.listed and not field.secret and answer.get(field.api_name) is not None
         }
 
     def payload(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +147,7 @@ class Spec:
         return {
             field.api_name: field.form.encode(item[field.name])
             for field in self.fields
-            if not field.local and item.get(field.name) is not None
+            if field.sent and item.get(field.name) is not None
         }
 
     def fill(self, path: str, item: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ def normalise_fingerprint(text: str) -> str:
     """``aa:bb…`` or ``aabb…`` as ``AA:BB:…``. Raises :class:`InputError` for anything but 32 bytes."""
     digits = re.sub(r"[\s:]", "", text).upper().removeprefix("SHA256")
     if not _HEX.fullmatch(digits):
-        raise InputError(f"'{text}' is not a SHA-256 fingerprint", hint="It has 32 hexadecimal bytes, such as AB:CD:….")
+        raise InputError(f"'{text}' is not a SHA-256 fingerprint", hint="It has 32 bytes, such as AB:CD:….")
     return ":".join(digits[i : i + 2] for i in range(0, 64, 2))
 
 

@@ -82,11 +82,13 @@ def join_properties(values: Mapping[str, Any], default_key: str = "") -> str:
     return ",".join(f"{key}={plain_text(values[key])}" if key else plain_text(values[key]) for key in keys)
 
 
-def properties_form(default_key: str = "") -> Form:
-    """Several settings in one parameter. Settings of None are left out."""
+def properties_form(default_key: str = "", *, hyphens: bool = False) -> Form:
+    """Several settings in one parameter, those of None left out. With ``hyphens``, keys may have underscores."""
 
     def normalise(value: Any) -> dict[str, str] | None:
         pairs = split_properties(value, default_key) if isinstance(value, str) else value
+        if hyphens:
+            pairs = {key.replace("_", "-"): pairs[key] for key in pairs}
         return {key: plain_text(pairs[key]) for key in sorted(pairs) if pairs[key] is not None} or None
 
     return Form(normalise, lambda value: join_properties(value, default_key), "dict")

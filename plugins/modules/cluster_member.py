@@ -13,7 +13,8 @@ version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
   - The connection is one to a member of the cluster; the node is contacted at O(address) only to start the join.
-  - A join replaces everything under C(/etc/pve) of the joining node, its certificate included, and ends its logins. It is
+  - A join replaces everything under C(/etc/pve) of the joining node, its certificate included, and ends its logins. It
+    is
     therefore followed at the member, until the node is listed, online and the cluster quorate, and the node's new
     certificate is the one that it answers with.
   - A join that was begun earlier and not seen to its end is taken up. A node that is a member already is left as it is.
@@ -42,7 +43,8 @@ options:
     description: Password of O(user) on the joining node. The connection's O(api_password) if not given.
     type: str
   peer_password:
-    description: Password of C(root@pam) on the cluster's member, which the joining node uses. The connection's if not given.
+    description: Password of C(root@pam) on the cluster's member, which the joining node uses. The connection's if not
+      given.
     type: str
   links:
     description: Addresses of the joining node on the cluster's links. All links of the cluster must be given.
@@ -119,3 +121,34 @@ calls:
   returned: always
   type: int
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._join import run
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
+
+ARGUMENT_SPEC = arguments(
+    node={"type": "str", "required": True},
+    address={"type": "str", "required": True},
+    fingerprint={"type": "str"},
+    user={"type": "str"},
+    password={"type": "str", "no_log": True},
+    peer_password={"type": "str", "no_log": True},
+    links={
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"number": {"type": "int", "required": True}, "address": {"type": "str", "required": True}},
+    },
+    votes={"type": "int"},
+    nodeid={"type": "int"},
+    timeout={"type": "int", "default": 300},
+)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,8 @@ version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
   - Creates virtual machines, changes their configuration and starts or stops them.
-  - A guest that lives on another node than O(guests[].node) stays there; where guests run is a matter of migration and HA.
+  - A guest that lives on another node than O(guests[].node) stays there; where guests run is a matter of migration and
+    HA.
   - Guests under HA are not started or stopped here; M(quorate.pve.ha_resources) says what they should be doing.
   - Nothing is destroyed without O(guests[].destroy).
   - Settings that are not given, or V(null), are left alone; an empty string, list or dictionary value unsets them.
@@ -32,7 +33,8 @@ options:
         type: int
         required: true
       state:
-        description: Whether it is there. V(absent) needs O(guests[].destroy). With V(ignore) the element counts as not written.
+        description: Whether it is there. V(absent) needs O(guests[].destroy). With V(ignore) the element counts as not
+          written.
         type: str
         choices: [present, absent, ignore]
         default: present
@@ -90,7 +92,8 @@ options:
       disks:
         description:
           - >-
-            Disks by their bus and number, such as C({scsi0: "tank:4"}) for 4 GiB on the storage C(tank), with options after
+            Disks by their bus and number, such as C({scsi0: "tank:4"}) for 4 GiB on the storage C(tank), with options
+            after
             commas as the API writes them.
           - A disk that is there may grow, never shrink or move; its options are compared with the given ones.
         type: dict
@@ -159,3 +162,20 @@ calls:
   returned: always
   type: int
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._guests import GUESTS, Guests
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
+
+ARGUMENT_SPEC = arguments(**GUESTS.argument_spec(), timeout={"type": "int", "default": 300})
+
+run = Guests.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

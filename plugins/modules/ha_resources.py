@@ -31,7 +31,8 @@ options:
         required: true
       state:
         description:
-          - What the manager is to bring about. V(stopped) is recovered when its node fails, V(disabled) is not, V(ignored) is
+          - What the manager is to bring about. V(stopped) is recovered when its node fails, V(disabled) is not,
+            V(ignored) is
             left alone by the manager. V(enabled) is another word for V(started).
           - V(absent) takes it out of HA; the guest keeps running.
           - Not given, a new resource is V(started), and one that exists is left as it is.
@@ -44,7 +45,8 @@ options:
         description: How many other nodes are tried after that; the server's default is 1.
         type: int
       failback:
-        description: Whether it returns to the node of the highest priority (Proxmox VE 9; the server's default is V(true)).
+        description: Whether it returns to the node of the highest priority (Proxmox VE 9; the server's default is
+          V(true)).
         type: bool
       comment:
         description: Comment.
@@ -97,3 +99,90 @@ calls:
   returned: always
   type: int
 """
+
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
+from ansible_collections.quorate.pve.plugins.module_utils._ha import wait_for_services
+from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._plan import DELETE, Change, Wanted
+from ansible_collections.quorate.pve.plugins.module_utils._pure.lists import parse_sid
+from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._values import BOOLEAN, INTEGER, Form
+
+
+def _sid(value: Any) -> str:
+    kind, number = parse_sid(str(value))
+    return f"{kind}:{number}"
+
+
+SID = Form(_sid, str, "str")
+STATE = Form(lambda value: "started" if value == "enabled" else str(value), str, "str")
+
+# The defaults are those of facts §7.1; GET does not fill them in
+SPEC = Spec(
+    kind="HA resource",
+    option="resources",
+    keys=("sid",),
+    path="/cluster/ha/resources",
+    item_path="/cluster/ha/resources/{sid}",
+    states=(),
+    fields=(
+        Field("sid", SID, required=True),
+        Field(
+            "state",
+            STATE,
+            default="started",
+            choices=("started", "enabled", "stopped", "disabled", "ignored", "absent"),
+        ),
+        Field("max_restart", INTEGER, default=1),
+        Field("max_relocate", INTEGER, default=1),
+        Field("failback", BOOLEAN, default=True),
+        Field("comment"),
+    ),
+)
+
+
+class HaResources(Collection):
+    """Entries of ha/resources.cfg, and what the manager makes of them."""
+
+    spec = SPEC
+
+    def check(self, changes: Sequence[Change]) -> None:
+        """The guests must be there."""
+        for change in changes:
+            if change.action != DELETE and not change.actual:
+                self.api.check_reference("guest", str(change.item["sid"]).partition(":")[2], change.where)
+
+    def verify(self, wanted: Sequence[Wanted], changes: Sequence[Change]) -> None:
+        """Read back, then wait for the manager: what it is told is queued until its next round (facts §22.20)."""
+        super().verify(wanted, changes)
+        if self.params["wait"]:
+            targets = {
+                str(change.item["sid"]): None
+                if change.action == DELETE
+                else str(change.item.get("state") or change.actual.get("state") or "started")
+                for change in changes
+            }
+            wait_for_services(self.api.client, targets, float(self.params["timeout"]))
+
+
+ARGUMENT_SPEC = arguments(
+    **SPEC.argument_spec(),
+    **PURGE,
+    wait={"type": "bool", "default": True},
+    timeout={"type": "int", "default": 300},
+)
+
+run = HaResources.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,8 @@ version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
   - Says where HA resources prefer to run, which stay together and which apart.
-  - Proxmox VE 9 has rules. Proxmox VE 8 has groups, which is found out by asking the server; a node affinity is then a group
+  - Proxmox VE 9 has rules. Proxmox VE 8 has groups, which is found out by asking the server; a node affinity is then a
+    group
     of that name, and its resources are put into the group. Resource affinity needs Proxmox VE 9.
   - The resources must be under HA already (M(quorate.pve.ha_resources)).
   - Settings that are not given, or V(null), are left alone; an empty string unsets them.
@@ -34,7 +35,8 @@ options:
         required: true
         aliases: [rule]
       state:
-        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the object.
+        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the
+          object.
         type: str
         choices: [present, absent, ignore]
         default: present
@@ -59,7 +61,8 @@ options:
         type: str
         choices: [positive, negative]
       failback:
-        description: Whether the resources return to the node of the highest priority (groups of Proxmox VE 8 only; a matter of
+        description: Whether the resources return to the node of the highest priority (groups of Proxmox VE 8 only; a
+          matter of
           M(quorate.pve.ha_resources) from Proxmox VE 9 on).
         type: bool
       comment:
@@ -114,3 +117,36 @@ api:
   returned: success
   type: str
 """
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._api import Api
+from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
+from ansible_collections.quorate.pve.plugins.module_utils._errors import ApiError
+from ansible_collections.quorate.pve.plugins.module_utils._ha_affinity import RULES, HaGroups, HaRules
+from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+
+ARGUMENT_SPEC = arguments(**RULES.argument_spec(), **PURGE)
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Rules if the server has them, else groups."""
+    api = Api.open(params, check_mode)
+    collection: Collection = HaRules(api, params)
+    try:
+        return collection.manage()
+    except ApiError as error:
+        if not (error.unknown_path and error.method == "GET"):
+            raise
+    return HaGroups(api, params).manage()
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -93,7 +93,8 @@ EXAMPLES = r"""
 RETURN = r"""
 findings:
   description:
-    - What was found, errors first, each with C(severity) (V(error), V(warning), V(info)), C(check), C(node), C(text), C(where)
+    - What was found, errors first, each with C(severity) (V(error), V(warning), V(info)), C(check), C(node), C(text),
+      C(where)
       (in the variables) and C(fix).
   returned: success
   type: list
@@ -121,3 +122,38 @@ calls:
   returned: always
   type: int
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._module import CONNECTION, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._preflight import run
+
+LINK = {"number": {"type": "int", "required": True}, "address": {"type": "str", "required": True}}
+
+ARGUMENT_SPEC = arguments(
+    api_hosts={**CONNECTION["api_hosts"], "required": False},
+    cluster={"type": "str", "required": True},
+    nodes={
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "fingerprint": {"type": "str"},
+            "user": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "links": {"type": "list", "elements": "dict", "default": [], "options": LINK},
+            "where": {"type": "str"},
+        },
+    },
+    zfs_pools={"type": "list", "elements": "dict", "default": []},
+)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

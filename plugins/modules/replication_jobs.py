@@ -12,7 +12,8 @@ short_description: Manage storage replication jobs of a Proxmox VE cluster
 version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
-  - A job is known by its guest and its target. When a guest moves to the target of its job, the server turns the job round;
+  - A job is known by its guest and its target. When a guest moves to the target of its job, the server turns the job
+    round;
     such a job is still the one that was asked for.
   - Removing a job is finished by the source node's scheduler, some time later; it also removes the replicated volumes.
 extends_documentation_fragment:
@@ -35,7 +36,8 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the object.
+        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the
+          object.
         type: str
         choices: [present, absent, ignore]
         default: present
@@ -73,7 +75,7 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{action: create, object: replication job 104-0 (104 to pve2), fields: {rate: {before: null, after: 50}}}]
+  sample: [{action: create, object: replication job 104 to pve2, fields: {rate: {before: null, after: 50}}}]
 done:
   description: Entries of RV(plan) that were carried out before a failure.
   returned: failure
@@ -94,3 +96,98 @@ calls:
   returned: always
   type: int
 """
+
+from collections.abc import Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
+from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._plan import Change, Wanted
+from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Item, Key, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._values import BOOLEAN, INTEGER, NUMBER
+from ansible_collections.quorate.pve.plugins.module_utils._wait import wait_until
+
+# The scheduler of the source node looks once a minute (facts §9.3), and a removal waits for runs before it
+REMOVAL_TIMEOUT = 300
+
+SPEC = Spec(
+    kind="replication job",
+    option="jobs",
+    keys=("guest", "target"),
+    label_format="{guest} to {target}",
+    path="/cluster/replication",
+    item_path="/cluster/replication/{guest}-{jobnum}",
+    fields=(
+        Field("guest", INTEGER, required=True, sent=False, refers="guest"),
+        Field("target", required=True, refers="node"),
+        Field("schedule", default="*/15"),
+        Field("rate", NUMBER),
+        Field("comment"),
+        Field("disable", BOOLEAN, default=False),
+        Field("number", INTEGER, "jobnum", fixed=True, sent=False),
+    ),
+)
+
+
+class ReplicationJobs(Collection):
+    """Entries of replication.cfg."""
+
+    spec = SPEC
+
+    def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
+        """All jobs by guest and target, one that was turned round by the target it had (facts §9.4)."""
+        answers = self.api.client.get(SPEC.path)
+        self._numbers: dict[int, set[int]] = {}
+        self._leaving = {
+            (int(job["guest"]), str(job["target"])): str(job["id"]) for job in answers if job.get("remove_job")
+        }
+        for job in answers:
+            self._numbers.setdefault(int(job["guest"]), set()).add(int(job["jobnum"]))
+        alive = [job for job in answers if not job.get("remove_job")]
+        jobs = self.by_key(alive)
+        sources = {(int(job["guest"]), str(job["target"])): job.get("source") for job in alive}
+        named = {SPEC.key(want.item) for want in wanted}
+        for key in sorted(named - set(jobs)):
+            turned = [
+                other
+                for other in jobs
+                if other not in named and other[0] == key[0] and sources.get((other[0], other[1])) == key[1]
+            ]
+            if turned:
+                other = min(turned, key=lambda each: int(jobs[each]["number"]))
+                jobs[key] = {**jobs.pop(other), "target": key[1]}
+        return jobs
+
+    def create(self, change: Change) -> None:
+        """The lowest number that is free; a job that is being removed is waited for, as the server takes no second."""
+        guest, target = int(change.item["guest"]), str(change.item["target"])
+        taken = self._numbers.setdefault(guest, set())
+        if (guest, target) in self._leaving:
+            leaving = self._leaving[guest, target]
+            wait_until(
+                lambda: True if all(job["id"] != leaving for job in self.api.client.get(SPEC.path)) else None,
+                timeout=REMOVAL_TIMEOUT,
+                what=f"the removal of the old replication job {leaving}",
+                clock=self.api.client.clock,
+                hint="The source node's scheduler removes it; it must be online.",
+            )
+            taken.discard(int(leaving.rpartition("-")[2]))
+        number = change.item.get("number")
+        if number is None:
+            number = next(free for free in range(len(taken) + 1) if free not in taken)
+        self.api.client.post(SPEC.path, {"id": f"{guest}-{number}", "type": "local", **SPEC.payload(change.item)})
+        taken.add(number)
+
+
+ARGUMENT_SPEC = arguments(**SPEC.argument_spec(), **PURGE)
+
+run = ReplicationJobs.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -32,12 +32,14 @@ options:
         required: true
         aliases: [name]
       state:
-        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the object.
+        description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the
+          object.
         type: str
         choices: [present, absent, ignore]
         default: present
       type:
-        description: Type, such as V(dir), V(zfspool), V(rbd), V(cephfs), V(pbs), V(nfs), V(cifs), V(lvm), V(lvmthin). Fixed at creation.
+        description: Type, such as V(dir), V(zfspool), V(rbd), V(cephfs), V(pbs), V(nfs), V(cifs), V(lvm), V(lvmthin).
+          Fixed at creation.
         type: str
       content:
         description: What may be kept there, such as V(images), V(rootdir), V(backup), V(iso), V(vztmpl), V(snippets).
@@ -173,7 +175,8 @@ options:
         description: Number of protected backups a guest may have; -1 is without limit.
         type: int
   update_secrets:
-    description: Whether secrets of storages that exist are sent again, which always counts as a change; the server never shows them.
+    description: Whether secrets of storages that exist are sent again, which always counts as a change; the server
+      never shows them.
     type: bool
     default: false
 """
@@ -227,3 +230,98 @@ calls:
   returned: always
   type: int
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
+from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._values import (
+    BOOLEAN,
+    INTEGER,
+    PROPERTIES,
+    SET,
+    Form,
+    properties_form,
+)
+
+# yes, no or a path: YAML makes booleans of the first two
+MOUNT_POINT = Form(lambda value: {"true": "yes", "false": "no"}.get(str(value).lower(), str(value)), str, "str")
+
+# What is fixed for which type: facts §12
+SPEC = Spec(
+    kind="storage",
+    option="storages",
+    keys=("storage",),
+    path="/storage",
+    item_path="/storage/{storage}",
+    # it always exists; removing its entry only resets it (facts §12)
+    kept=frozenset({("local",)}),
+    fields=(
+        Field("storage", required=True, aliases=("name",)),
+        Field("type", fixed=True, needed=True),
+        Field("content", SET),
+        Field("nodes", SET, refers="node"),
+        Field("disable", BOOLEAN, default=False),
+        Field("shared", BOOLEAN, default=False),
+        Field("prune_backups", properties_form(hyphens=True), "prune-backups"),
+        Field("bwlimit", PROPERTIES),
+        Field("path", fixed=True),
+        Field("pool", fixed=lambda item: item.get("type") != "rbd"),
+        Field("server", fixed=True),
+        Field("datastore", fixed=True),
+        Field("namespace"),
+        Field("fingerprint"),
+        Field("port", INTEGER),
+        Field("export", fixed=True),
+        Field("share", fixed=True),
+        Field("domain"),
+        Field("smbversion"),
+        Field("subdir"),
+        Field("options"),
+        Field("vgname", fixed=True),
+        Field("thinpool", fixed=True),
+        Field("portal", fixed=True),
+        Field("target", fixed=True),
+        Field("monhost", SET),
+        Field("data_pool", api="data-pool"),
+        Field("fs_name", api="fs-name"),
+        Field("fuse", BOOLEAN, default=False),
+        Field("krbd", BOOLEAN, default=False),
+        Field("username"),
+        Field("password", secret=True),
+        Field("keyring", secret=True),
+        Field("encryption_key", api="encryption-key", secret=True),
+        Field("master_pubkey", api="master-pubkey", secret=True),
+        Field("blocksize"),
+        Field("sparse", BOOLEAN, default=False),
+        Field("mountpoint"),
+        Field("is_mountpoint", MOUNT_POINT, default="no"),
+        Field("create_base_path", BOOLEAN, "create-base-path", default=True),
+        Field("create_subdirs", BOOLEAN, "create-subdirs", default=True),
+        Field("format"),
+        Field("preallocation", choices=("off", "metadata", "falloc", "full")),
+        Field("max_protected_backups", INTEGER, "max-protected-backups"),
+    ),
+)
+
+
+class Storages(Collection):
+    """Entries of storage.cfg. They are written under a cluster-wide lock, so one after another."""
+
+    spec = SPEC
+
+
+ARGUMENT_SPEC = arguments(
+    **SPEC.argument_spec(), **PURGE, update_secrets={"type": "bool", "default": False, "no_log": False}
+)
+
+run = Storages.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,8 @@ options:
         type: str
         required: true
       state:
-        description: Whether it is there. V(absent) destroys the pool with its data and needs O(pools[].destroy). With V(ignore)
+        description: Whether it is there. V(absent) destroys the pool with its data and needs O(pools[].destroy). With
+          V(ignore)
           the element counts as not written.
         type: str
         choices: [present, absent, ignore]
@@ -46,8 +47,10 @@ options:
         choices: [single, mirror, raid10, raidz, raidz2, raidz3, draid, draid2, draid3]
       devices:
         description:
-          - The disks, needed to create the pool. Either a list of C(/dev/...) paths, or a dictionary that chooses from the unused disks of the node
-            by C(model), C(vendor), C(serial) (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size), C(max_size)
+          - The disks, needed to create the pool. Either a list of C(/dev/...) paths, or a dictionary that chooses from
+            the unused disks of the node
+            by C(model), C(vendor), C(serial) (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size),
+            C(max_size)
             (such as V(900G)); C(count) is how many, in the order of their paths; all that match if it is not given.
         type: raw
       ashift:
@@ -95,7 +98,8 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{action: create, object: ZFS pool tank on pve1, fields: {devices: {before: null, after: [/dev/sdb, /dev/sdc]}}}]
+  sample: [{action: create, object: ZFS pool tank on pve1, fields: {devices: {before: null, after: [/dev/sdb,
+    /dev/sdc]}}}]
 done:
   description: Entries of RV(plan) that were carried out before a failure.
   returned: failure
@@ -116,3 +120,20 @@ calls:
   returned: always
   type: int
 """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._zfs import POOLS, ZfsPools
+
+ARGUMENT_SPEC = arguments(**POOLS.argument_spec(), timeout={"type": "int", "default": 300})
+
+run = ZfsPools.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking at nodes before a cluster is made of them. Private to this collection.
+
+Everything is read from all nodes side by side, then judged; what is found is returned at once and never raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ._api import Result
+from ._client import Client, Connection
+from ._errors import ApiError, ConnectError, LoginError, QuorateError, TrustError
+from ._membership import Membership, read_membership
+from ._parallel import side_by_side
+from ._preflight_checks import Look, judge
+from ._trust import shown_fingerprint
+
+
+@dataclass
+class _Known:
+    """What members of the cluster know of the others: certificates, and who is online."""
+
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    membership: Membership | None = None
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> Result:
+    """The whole module ``preflight``."""
+    connection = Connection.from_params(params)
+    nodes = [
+        {**node, "where": node.get("where") or f"nodes[{i}] ({node['name']})"} for i, node in enumerate(params["nodes"])
+    ]
+    calls = 0
+    looks: list[Look] = []
+    for node, result in zip(nodes, side_by_side(lambda node: _look(connection, node, params), nodes), strict=True):
+        look = result if isinstance(result, Look) else Look(node, error=result)
+        calls += look.calls
+        looks.append(look)
+    known = _ask_member(connection, looks, params["cluster"])
+    for index, look in enumerate(looks):
+        if look.error is not None and look.name in known.fingerprints:
+            looks[index] = _look_again(connection, look, params, known)
+            calls += looks[index].calls
+    findings = judge(params["cluster"], looks, params["zfs_pools"] or [], known.membership)
+    return {
+        "changed": False,
+        "findings": [finding.describe() for finding in findings],
+        "errors": sum(finding.severity == "error" for finding in findings),
+        "text": "\n".join(str(finding) for finding in findings if finding.severity != "info"),
+        "members": list(known.membership.members) if known.membership else [],
+        "nodes": [look.summary() for look in looks if look.error is None],
+        "calls": calls,
+    }
+
+
+def _connection(connection: Connection, node: Mapping[str, Any], fingerprint: str | None) -> Connection:
+    if connection.password or node.get("password"):
+        return connection.to(
+            node["address"], fingerprint=fingerprint, user=node.get("user"), password=node.get("password")
+        )
+    return replace(connection, hosts=(node["address"],), fingerprints=(fingerprint,) if fingerprint else ())
+
+
+def _look(
+    connection: Connection, node: Mapping[str, Any], params: Mapping[str, Any], fingerprint: str | None = None
+) -> Look:
+    """Read everything that is to be judged from one node."""
+    own = _connection(connection, node, fingerprint or node.get("fingerprint"))
+    client = Client(own)
+    look = Look(node)
+    try:
+        look.version = str(client.get("/version")["version"])
+        look.membership = read_membership(client)
+        name = look.membership.local
+        if look.membership.cluster is None:
+            look.guests = sorted(int(guest["vmid"]) for guest in client.get("/cluster/resources", type="vm"))
+        if node.get("links"):
+            look.networks = list(client.get(f"/nodes/{name}/network"))
+        if any(pool.get("node") in ("*", node["name"]) for pool in params["zfs_pools"] or []):
+            look.disks = list(client.get(f"/nodes/{name}/disks/list", skipsmart=1))
+            look.pools = [str(pool["name"]) for pool in client.get(f"/nodes/{name}/disks/zfs")]
+    except QuorateError as error:
+        look.error = error
+    finally:
+        look.calls = len(client.calls)
+        client.close()
+    return look
+
+
+def _ask_member(connection: Connection, looks: Sequence[Look], cluster: str) -> _Known:
+    """A node that joined has another certificate than the inventory says: a member knows which."""
+    members = [look for look in looks if look.membership is not None and look.membership.cluster == cluster]
+    if not members:
+        return _Known()
+    best = next((look for look in members if look.membership and look.membership.quorate), members[0])
+    if all(look.error is None for look in looks):
+        return _Known({}, best.membership)
+    client = Client(_connection(connection, best.node, best.node.get("fingerprint")))
+    try:
+        entries = client.get("/nodes")
+    except (ApiError, ConnectError, LoginError, TrustError):
+        entries = []
+    finally:
+        client.close()
+    known = {str(entry["node"]): str(entry.get("ssl_fingerprint") or "").upper() for entry in entries}
+    return _Known(known, best.membership)
+
+
+def _look_again(connection: Connection, look: Look, params: Mapping[str, Any], known: _Known) -> Look:
+    """A member that could not be asked at first: with its new certificate, or else as a member that is offline."""
+    try:
+        shown = shown_fingerprint(look.node["address"], connection.port, connection.timeout)
+    except ConnectError:
+        return replace(look, offline_member=True)
+    if shown != known.fingerprints[look.name]:
+        return look
+    again = _look(connection, look.node, params, shown)
+    return replace(again, new_certificate=shown, calls=again.calls)
