@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from agentstack.access import Access
     from agentstack.api.server import ApiServer
     from agentstack.backup_jobs import BackupJobs
+    from agentstack.ceph.service import Ceph
     from agentstack.certificates import Certificates
     from agentstack.cluster.files import ClusterFiles
     from agentstack.cluster.membership import Membership
     from agentstack.guests.guests import Guests
     from agentstack.manager import Manager
-    from agentstack.replication import Replication
     from agentstack.pvestatd import Statd
+    from agentstack.replication import Replication
     from agentstack.shell.server import ShellServer
     from agentstack.storage.disks import Disks
     from agentstack.storage.storages import Storages
@@ -72,6 +73,7 @@ PARTS = (
     Entry("task_service", "agentstack.tasks", "TaskService"),
     Entry("disks", "agentstack.storage.disks", "Disks"),
     Entry("zfs", "agentstack.storage.zfs", "Zfs"),
+    Entry("ceph", "agentstack.ceph.service", "Ceph"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
     Entry("guests", "agentstack.guests.guests", "Guests"),
     Entry("replication", "agentstack.replication", "Replication"),
@@ -93,6 +95,7 @@ class Host:
 
     access: Access
     api: ApiServer
+    ceph: Ceph
     backup_jobs: BackupJobs
     certificates: Certificates
     cluster: Membership

@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,19 @@ class MonitorGroup:
         self.cluster = cluster
         self._keep()
 
-    def start(self, fsid: str, addresses: dict[int, str]) -> None:
-        """Join the group of the cluster `fsid`."""
+    def start(self, fsid: str, addresses: dict[int, str], *, monitor: bool) -> None:
+        """Join the group of the cluster `fsid`; `monitor`: a monitor runs on this host."""
         nodes = {number: {0: address} for number, address in addresses.items()}
-        identity = Identity(self.number, f"ceph:{fsid}", fsid, nodes, 1, 1, 1, GRACE / _LOSS_PER_TOKEN)
-        self._corosync.start(identity)
+        self._corosync.events.view.append(self._wake)
+        self._corosync.start(
+            Identity(self.number, f"ceph:{fsid}", fsid, nodes, int(monitor), 1, 1, GRACE / _LOSS_PER_TOKEN)
+        )
         self._corosync.join(self)
+
+    def set_monitor(self, runs: bool) -> None:
+        """The monitor of this host was started or stopped."""
+        if self._corosync.identity is not None:
+            self._corosync.reload(replace(self._corosync.identity, votes=int(runs)))
 
     async def stop(self) -> None:
         """Leave the group in an orderly way."""
@@ -102,13 +110,17 @@ class MonitorGroup:
         """Names of the monitors that form the quorum; empty without one."""
         if self.cluster is None or not self._synced.is_set():
             return frozenset()
-        present = {name for name, mon in self.cluster.monitors.items() if mon.host in self.viewed_members}
+        view = self._corosync.view
+        members = view.members.values() if view is not None else ()
+        running = {member.host.partition("/")[0] for member in members if member.votes}
+        present = {name for name, mon in self.cluster.monitors.items() if mon.host in self.viewed_members & running}
         return frozenset(present) if 2 * len(present) > len(self.cluster.monitors) else frozenset()
 
     @property
-    def leader(self) -> str | None:
-        """The monitor that acts for the cluster: the one of the lowest rank in quorum."""
-        return min(self.quorum(), default=None)
+    def leader_host(self) -> str | None:
+        """The host of the monitor that acts for the cluster: the one of the lowest rank in quorum."""
+        leader = min(self.quorum(), default=None)
+        return self.cluster.monitors[leader].host if leader is not None and self.cluster is not None else None
 
     async def maps(self) -> ClusterMap:
         """The agreed maps; raises Unreachable when there is no quorum within the client's time."""
@@ -119,13 +131,15 @@ class MonitorGroup:
         assert self.cluster is not None
         return self.cluster
 
-    async def execute(self, name: str, **arguments: Any) -> Any:
+    async def execute(self, command: str, /, **arguments: Any) -> Any:
         """Carry out a command; returns its result. Raises its AgentError, or Unreachable."""
         while True:
             await self.maps()
             assert self._view is not None
             waiting = _Waiting()
-            ident, stable = self._corosync.send(self._view.conf, {"k": "command", "name": name, "arguments": arguments})
+            ident, stable = self._corosync.send(
+                self._view.conf, {"k": "command", "name": command, "arguments": arguments}
+            )
             self._commands[ident] = waiting
             try:
                 await stable

@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ceph on one host: installed or not, configured or not, its daemons, and its place among the monitors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentstack.ceph import conf
+from agentstack.ceph.conf import CephConf
+from agentstack.ceph.daemons import KINDS, Daemons
+from agentstack.ceph.health import Situation
+from agentstack.ceph.maps import ClusterMap, Monitor
+from agentstack.ceph.quorum import MonitorGroup, Unreachable
+from agentstack.cluster import fabric
+from agentstack.errors import AgentError
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+log = logging.getLogger(__name__)
+
+TEXTS = {
+    "not_installed": "binary not installed: /usr/bin/ceph-mon",
+    "not_initialised": "pveceph configuration not initialized - missing '/etc/pve/ceph.conf'",
+    "no_keyring": "ceph not fully configured - missing '/etc/pve/priv/ceph.client.admin.keyring'",
+    "no_address": "No active IP found for the requested ceph public network '{network}' on node '{node}'",
+}
+
+ADMIN_KEYRING = "priv/ceph.client.admin.keyring"
+SERVICES = "ceph-services"
+"""Key under which each host tells the others about its daemons."""
+TICK = 5.0
+"""Seconds between two looks of the leading monitor at what has become of daemons."""
+DOWN_OUT = 600.0
+"""Seconds after which an OSD that is down is marked out (mon_osd_down_out_interval)."""
+RELEASES = {"quincy": "17.2.8", "reef": "18.2.7", "squid": "19.2.3", "tentacle": "20.2.0"}
+AVAILABLE = {"9.2": ("squid", "tentacle"), "8.4": ("quincy", "reef", "squid")}
+"""Ceph releases that a release of PVE can install (facts §11.1)."""
+
+
+class Ceph:
+    """The part of a host that is Ceph; idle until `pveceph install` and a configuration."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.daemons = Daemons(host.root / "var/lib/ceph")
+        self.marker = host.root / "usr/bin/ceph-mon"
+        socket: Path = host.state.parent.parent / fabric.SOCKET
+        maps = self.daemons.directory / "agent/maps.json"
+        self.group = MonitorGroup(host.name, host.spec.number, socket, maps, host.clock)
+        self._joined = False
+        self._loop: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """Bring the daemons up that ran before."""
+        self.group.load()
+        self.group.changed = self._news.set
+        self.host.disks.osd_ids = lambda device: [osd.number for osd in self.daemons.osds() if osd.device == device]
+        self.host.disks.holders.append(self.holds)
+        self.host.files.subscribe(self._files_changed)
+        self.join()
+        self._loop = asyncio.create_task(self._watch(), name="ceph")
+
+    async def stop(self) -> None:
+        """End all daemons in an orderly way."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
+        await self.group.stop()
+
+    def holds(self, device: str) -> bool:
+        """Whether a running OSD has the device open."""
+        return any(osd.device == device and self.daemons.runs("osd", str(osd.number)) for osd in self.daemons.osds())
+
+    # --- preconditions --------------------------------------------------------------------------------------------
+
+    @property
+    def installed(self) -> str | None:
+        """The release that is installed, None without Ceph."""
+        return self.marker.read_text().strip() if self.marker.exists() else None
+
+    def install(self, release: str) -> None:
+        """What the packages leave behind."""
+        self.marker.parent.mkdir(parents=True, exist_ok=True)
+        self.marker.write_text(f"{release}\n")
+        self.join()
+
+    @property
+    def version(self) -> str:
+        return RELEASES[self.installed or "squid"]
+
+    def require_installed(self) -> None:
+        if self.installed is None:
+            raise AgentError(TEXTS["not_installed"])
+
+    def require_configured(self) -> CephConf:
+        """The configuration. Raises AgentError in the server's order of checks."""
+        self.require_installed()
+        found = self.conf()
+        if found is None:
+            raise AgentError(TEXTS["not_initialised"])
+        return found
+
+    def require_keyring(self) -> CephConf:
+        """As `require_configured`, for calls that talk to the monitors: the admin's key has to be there too."""
+        found = self.require_configured()
+        if not self.host.files.exists(ADMIN_KEYRING):
+            raise AgentError(TEXTS["no_keyring"])
+        return found
+
+    def conf(self) -> CephConf | None:
+        """/etc/pve/ceph.conf, None if there is none."""
+        text = self.host.files.read_text(conf.FILE, default="")
+        return CephConf.parse(text) if text else None
+
+    def local_address(self, network: str) -> str:
+        """This host's address in a network; AgentError if it has none."""
+        for address in self.host.addresses.values():
+            if ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False):
+                return address
+        raise AgentError(TEXTS["no_address"].format(network=network, node=self.host.name))
+
+    async def maps(self) -> ClusterMap:
+        """The agreed maps. Raises AgentError for a host without Ceph, Unreachable without monitors."""
+        found = self.require_keyring()
+        if not found.monitors:
+            raise Unreachable
+        return await self.group.maps()
+
+    def situation(self, cluster: ClusterMap) -> Situation:
+        """What health depends on besides the maps."""
+        alive = self.group.hosts()
+        managers = frozenset(name for name, host in cluster.managers.items() if host in alive)
+        return Situation(self.group.quorum(), managers)
+
+    # --- the group ------------------------------------------------------------------------------------------------
+
+    def join(self) -> None:
+        """Take part in the group as soon as there is a configured cluster with a monitor."""
+        found = self.conf() if self.installed else None
+        if self._joined or found is None or found.fsid is None or not found.monitors:
+            return
+        network = found.settings.get("public_network", "0.0.0.0/0")
+        addresses = {
+            spec.number: address
+            for spec in self.host.stack.hosts.values()
+            for address in spec.addresses.values()
+            if spec.kind == "pve" and ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+        }
+        if self.host.spec.number in addresses:
+            self.group.start(found.fsid, addresses, monitor=bool(self.daemons.running("mon")))
+            self._joined = True
+            self._news.set()
+
+    def look(self) -> None:
+        """Daemons of this host were started, stopped, made or removed: report that at once."""
+        self._news.set()
+
+    def monitor_switched(self) -> None:
+        """The monitor of this host was started or stopped."""
+        self.group.set_monitor(bool(self.daemons.running("mon")))
+
+    def found_cluster(self, fsid: str, configuration: CephConf, name: str, address: str) -> None:
+        """Begin a Ceph cluster with this host's monitor."""
+        network = configuration.settings.get("public_network", "")
+        cluster = ClusterMap(
+            fsid, network, configuration.settings.get("cluster_network", network), int(self.host.clock.now())
+        )
+        cluster.release, cluster.version = self.installed or "squid", self.version
+        cluster.monitors[name] = Monitor(name, self.host.name, address)
+        self.group.found(cluster)
+
+    def _files_changed(self, paths: set[str]) -> None:
+        if conf.FILE in paths:
+            self.join()
+
+    # --- watching -------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await self.host.clock.wait_for(self._news.wait(), TICK)
+            self._news.clear()
+            try:
+                await self._boot_osds()
+                await self._register_managers()
+                if self.group.leader_host == self.host.name:
+                    await self._judge()
+                await self._tell()
+            except AgentError as error:
+                log.info("ceph: %s", error)
+
+    async def _tell(self) -> None:
+        if self.installed is not None and self.host.files.mounted:
+            news: dict[str, Any] = {str(kind): self.daemons.names(kind) for kind in KINDS}
+            news |= {"version": self.version, "host": self.host.name}
+            if news != self.host.cluster.kv(self.host.name, SERVICES):
+                await self.host.cluster.broadcast(SERVICES, news)
+
+    async def _boot_osds(self) -> None:
+        """Report the OSDs of this host that run and are not known to."""
+        cluster = self.group.cluster if self.group.quorum() else None
+        if cluster is None:
+            return
+        for osd in self.daemons.osds():
+            known = cluster.osds.get(osd.number)
+            if known is None or known.uuid != osd.uuid:
+                continue
+            runs = self.daemons.runs("osd", str(osd.number))
+            if runs and not known.up and "noup" not in cluster.flags:
+                await self.group.execute("osd_up", number=osd.number)
+            elif not runs and known.up:
+                await self.group.execute("osd_down", number=osd.number, now=self.host.clock.now())
+
+    async def _register_managers(self) -> None:
+        cluster = self.group.cluster if self.group.quorum() else None
+        if cluster is None:
+            return
+        for name in self.daemons.names("mgr"):
+            if self.daemons.runs("mgr", name) and name not in cluster.managers:
+                await self.group.execute("manager_add", name=name, host=self.host.name)
+            elif not self.daemons.runs("mgr", name) and name in cluster.managers:
+                await self.group.execute("manager_remove", name=name)
+
+    async def _judge(self) -> None:
+        """What the leading monitor does: mark daemons down whose host is gone, fail managers over, mark OSDs out."""
+        cluster = await self.group.maps()
+        alive, now = self.group.hosts(), self.host.clock.now()
+        for osd in list(cluster.osds.values()):
+            if osd.up and osd.host not in alive and "nodown" not in cluster.flags:
+                await self.group.execute("osd_down", number=osd.id, now=now)
+            elif (
+                not osd.up
+                and osd.included
+                and osd.down_since is not None
+                and (now - osd.down_since) * self.host.clock.scale > DOWN_OUT
+                and "noout" not in cluster.flags
+            ):
+                await self.group.execute("osd_out", number=osd.id, automatic=True)
+        standing = sorted(name for name, host in cluster.managers.items() if host in alive)
+        if cluster.active_manager not in standing:
+            chosen = standing[0] if standing else None
+            if chosen != cluster.active_manager:
+                await self.group.execute("manager_active", name=chosen)
+
+
+def new_fsid() -> str:
+    """The identity of a new Ceph cluster."""
+    return str(uuid.uuid4())
