@@ -53,14 +53,13 @@ def up(file: Path | None, state: Path, net: int | None = None) -> Outcome:
         if fresh and wanted is not None and file is not None:
             with _removed_on_error(state):
                 statedir.make_secrets(state)
-                _bring_up(state, wanted, lock, source=file.read_text(encoding="utf-8"))
-                return Outcome(wanted, time.monotonic() - started)
+                stack = _bring_up(state, wanted, lock, source=file.read_text(encoding="utf-8"))
+                return Outcome(stack, time.monotonic() - started)
         stack = statedir.read_stack(state)
         _compare(state, stack, wanted, file, net)
         if lock is None:
             return Outcome(stack, None)
-        _bring_up(state, stack, lock)
-        return Outcome(stack, time.monotonic() - started)
+        return Outcome(_bring_up(state, stack, lock), time.monotonic() - started)
 
 
 def down(state: Path) -> bool:
@@ -86,7 +85,7 @@ def _compare(state: Path, stack: Stack, wanted: Stack | None, file: Path | None,
         raise StackError(f"{state} holds a stack on net {stack.net}; it cannot be moved to net {asked}")
 
 
-def _bring_up(state: Path, stack: Stack, lock: int | None, source: str | None = None) -> None:
+def _bring_up(state: Path, stack: Stack, lock: int | None, source: str | None = None) -> Stack:
     """Claim the stack's addresses, keep its definition if it is new, and start its processes."""
     assert lock is not None
     stack, claim = claim_net(stack, state)
@@ -94,6 +93,7 @@ def _bring_up(state: Path, stack: Stack, lock: int | None, source: str | None = 
         if source is not None:
             statedir.write_stack(state, stack, source)
         _start(state, [lock, claim.fileno()])
+    return stack
 
 
 def _start(state: Path, kept: list[int]) -> None:

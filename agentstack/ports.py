@@ -47,6 +47,13 @@ def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
     raise taken or StackError(f"all networks 127.{FIRST_NET}.0.0/16 … 127.{LAST_NET}.0.0/16 belong to other stacks")
 
 
+def hold_claim(descriptor: int) -> None:
+    """Take a claim over from the process that made it, so that those who ask who holds it hear of this one."""
+    claim = socket.socket(fileno=descriptor)
+    claim.listen(1)
+    claim.detach()
+
+
 def describe_taken(host: str, address: str, port: int) -> str:
     """Says that a port of a host is taken, and by which program if that can be read."""
     program = _listener(address, port)

@@ -144,8 +144,8 @@ class Reader:
             try:
                 entry = name(raw)
             except ValueError as error:
-                raise section.error(str(error), raw) from error
-            yield entry, section._reader({} if value is None else value, raw)
+                raise section.error(str(error), str(raw)) from error
+            yield entry, section._reader({} if value is None else value, str(raw))
 
     def done(self) -> None:
         """Raise for the first key that is not known here."""
@@ -168,6 +168,22 @@ class Reader:
         if not isinstance(value, Mapping):
             raise self.error(f"a mapping is expected, not {_kind(value)}", *keys)
         return Reader(value, (*self.path, *keys), self.file, self.root)
+
+
+def repeated_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    """The first key that stands twice in one mapping: YAML would quietly take the second for both."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    return key
+                seen.add(key.value)
+            if found := repeated_key(value):
+                return found
+    elif isinstance(node, yaml.SequenceNode):
+        return next((found for item in node.value if (found := repeated_key(item))), None)
+    return None
 
 
 def _line(node: yaml.Node | None, path: tuple[Any, ...]) -> int:

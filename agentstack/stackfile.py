@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, text
+from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, repeated_key, text
 from agentstack.stack import RELEASES, ClusterSpec, Disk, DiskType, GuestSpec, HostSpec, Kind, Network, Stack
 from agentstack.units import parse_duration, parse_size
 
@@ -58,6 +58,8 @@ def loads(source: str, name: str = "stack.yml", net: int | None = None) -> Stack
         data = yaml.safe_load(source)
     except yaml.YAMLError as error:
         raise StackError(f"{name}: not valid YAML: {error}") from error
+    if twice := repeated_key(node):
+        raise StackError(f"{name}:{twice.start_mark.line + 1}: {twice.value} stands twice in one mapping")
     if not isinstance(data, dict):
         raise StackError(f"{name}: a mapping with at least `hosts` is expected")
     return _stack(Reader(data, (), name, node), net)
@@ -199,7 +201,7 @@ def _clusters(reader: Reader, hosts: dict[str, HostSpec], networks: tuple[str, .
         return ()
     start = reader.section("start")
     raw = start.data.get("clustered")
-    entries = start.items("clustered") if isinstance(raw, list) else [start.section("clustered")]
+    entries = list(start.items("clustered")) if isinstance(raw, list) else [start.section("clustered")]
     start.done()
     clusters: list[ClusterSpec] = []
     for entry in entries:

@@ -25,35 +25,40 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import agentstack
-from agentstack import control, lease, statedir
+from agentstack import control, lease, ports, statedir
 from agentstack.reader import StackError
-from agentstack.stack import Stack
+from agentstack.stack import Kind, Stack
 from agentstack.supervisor_machine import Machine
 
 log = logging.getLogger("agentstack.supervisor")
 
 Reply = dict[str, Any]
 
-NOT_IN_HOSTS = (
-    "agentstack.__main__",
-    "agentstack.cli",
-    "agentstack.commands",
-    "agentstack.sim",
-    "agentstack.supervisor",
-)
-"""What no host needs to have in memory."""
+NOT_IN_HOSTS = ("__main__", "cli", "commands", "launch", "sim", "supervisor", "supervisor_machine")
+"""What no host needs to have in memory: modules and packages of agentstack."""
+
+PACKAGES_OF: dict[Kind, tuple[str, ...]] = {"pbs": ("pbs", "api.pbs")}
+"""What only hosts of one kind need."""
 
 
-def warm_up() -> None:
-    """Import everything that hosts use, so that they share it."""
+def warm_up(kinds: set[Kind]) -> None:
+    """Import everything that hosts of these kinds use, so that they share it."""
     for module in ("aiohttp.web", "asyncssh", "cryptography.x509", "sqlite3", "zstandard"):
         importlib.import_module(module)
-    for found in pkgutil.walk_packages(agentstack.__path__, "agentstack."):
-        if not found.name.startswith(NOT_IN_HOSTS):
-            importlib.import_module(found.name)
+    skipped = {*NOT_IN_HOSTS, *(name for kind in set(PACKAGES_OF) - kinds for name in PACKAGES_OF[kind])}
+    load_package("agentstack", {f"agentstack.{name}" for name in skipped})
     gc.collect()
     gc.freeze()
+
+
+def load_package(package: str, skipped: set[str]) -> None:
+    """Import a package with all that is in it, but for the modules and packages named."""
+    for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        if found.name in skipped:
+            continue
+        importlib.import_module(found.name)
+        if found.ispkg:
+            load_package(found.name, skipped)
 
 
 class Supervisor:
@@ -346,14 +351,15 @@ class Supervisor:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m agentstack.supervisor STATE OUTCOME_FD KEPT_FD…`, started by `agentstack up`."""
+    """`python -m agentstack.supervisor STATE OUTCOME_FD LOCK_FD CLAIM_FD`, started by `agentstack up`."""
     state, outcome, kept = Path(argv[0]), int(argv[1]), [int(number) for number in argv[2:]]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     statedir.log_to(state / "supervisor.log")
     lease.name_process("agentstack")
     try:
         stack = statedir.read_stack(state)
-        warm_up()
+        ports.hold_claim(kept[-1])
+        warm_up({host.kind for host in stack.hosts.values()})
         supervisor = Supervisor(state, stack, kept, outcome)
     except (StackError, OSError) as error:
         os.write(outcome, json.dumps({"error": str(error)}).encode() + b"\n")

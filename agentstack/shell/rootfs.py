@@ -51,19 +51,27 @@ class RootFs:
                 done = done[:-1]
                 continue
             here = "/" + "/".join([*done, name])
-            if self._is_cluster(here) or not self._local(here).is_symlink() or not (pending or follow):
+            target = self.link(here) if pending or follow else None
+            if target is None:
                 done.append(name)
                 continue
             links += 1
             if links > MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            target = os.readlink(self._local(here))
             if target.startswith("/"):
                 done = []
             pending += target.split("/")[::-1]
         final = "/" + "/".join(done)
         cluster = final[len(CLUSTER_FILES) :].lstrip("/") if self._is_cluster(final) else None
         return Place(final, self._local(final), cluster)
+
+    def link(self, path: str) -> str | None:
+        """What the link at `path` (absolute, without links before its last component) holds; None if it is none."""
+        if self._is_cluster(path):
+            directory, _, name = path.rpartition("/")
+            return self.host.files.links.get(name) if directory == CLUSTER_FILES else None
+        local = self._local(path)
+        return os.readlink(local) if local.is_symlink() else None
 
     def read(self, path: str) -> bytes:
         """The content of a file; OSError as from the kernel."""

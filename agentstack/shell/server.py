@@ -129,6 +129,10 @@ class Session(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         return True
 
+    def kbdint_auth_supported(self) -> bool:
+        # off in Debian's sshd_config
+        return False
+
     async def validate_password(self, username: str, password: str) -> bool:
         known = username == "root" and await asyncio.to_thread(pam.check_password, self.host.root, username, password)
         if not known:

@@ -120,9 +120,11 @@ class RootSftp(asyncssh.SFTPServer):
 
     def lstat(self, path: bytes) -> SFTPAttrs:
         place = self._place(path, follow=False)
-        if place.cluster is not None:
-            return self._cluster_attributes(place.cluster)
-        return _attributes(place.local.lstat())
+        if place.cluster is None:
+            return _attributes(place.local.lstat())
+        if (target := self.fs.link(place.path)) is not None:
+            return SFTPAttrs(size=len(target), uid=0, gid=0, permissions=stat.S_IFLNK | 0o777)
+        return self._cluster_attributes(place.cluster)
 
     def fstat(self, file_obj: object) -> SFTPAttrs:
         if isinstance(file_obj, ClusterFile):
@@ -171,7 +173,10 @@ class RootSftp(asyncssh.SFTPServer):
         return os.fsencode(self._place(path).path)
 
     def readlink(self, path: bytes) -> bytes:
-        return os.fsencode(os.readlink(self._place(path, follow=False).local))
+        target = self.fs.link(self._place(path, follow=False).path)
+        if target is None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return os.fsencode(target)
 
     def symlink(self, oldpath: bytes, newpath: bytes) -> None:
         os.symlink(oldpath, self._local(newpath))
@@ -184,7 +189,7 @@ class RootSftp(asyncssh.SFTPServer):
         if place.cluster is None:
             place.local.unlink()
         else:
-            await self._in_store("delete", place.cluster)
+            await self._in_store("delete", self._changeable(place))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
         place = self._place(path)
@@ -198,7 +203,7 @@ class RootSftp(asyncssh.SFTPServer):
         if place.cluster is None:
             place.local.rmdir()
         else:
-            await self._in_store("delete", place.cluster)
+            await self._in_store("delete", self._changeable(place))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         if self.fs.exists(os.fsdecode(newpath)):
@@ -210,7 +215,7 @@ class RootSftp(asyncssh.SFTPServer):
         if (old.cluster is None) != (new.cluster is None):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         if old.cluster is not None and new.cluster is not None:
-            await self._in_store("rename", old.cluster, new.cluster)
+            await self._in_store("rename", self._changeable(old), self._changeable(new))
         else:
             old.local.replace(new.local)
 
@@ -219,6 +224,12 @@ class RootSftp(asyncssh.SFTPServer):
 
     def fstatvfs(self, file_obj: object) -> os.statvfs_result:
         return os.statvfs(self.fs.host.root)
+
+    def _changeable(self, place: Place) -> str:
+        # the links in /etc/pve belong to the file system itself
+        if self.fs.link(place.path) is not None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return place.cluster or ""
 
     def _local(self, path: bytes) -> str:
         place = self._place(path, follow=False)
