@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
+from agentstack.ceph.rbd import RbdPool
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
 from agentstack.storage import config, pbs_client, sparse
@@ -37,12 +38,22 @@ _SYSTEM_BYTES = 3 << 30
 """What an installed system takes on its root file system."""
 
 
+_COUNT_PERIOD = 30.0
+"""Stack seconds for which a count of the root file system's bytes is good."""
+
+
 class Storages:
     """All storages, seen from one host."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.backends: dict[str, Backend] = {"dir": Directory(host), "btrfs": Directory(host), "zfspool": ZfsPool(host)}
+        self._root_used = (0.0, 0)
+        self.backends: dict[str, Backend] = {
+            "dir": Directory(host),
+            "btrfs": Directory(host),
+            "zfspool": ZfsPool(host),
+            "rbd": RbdPool(host),
+        }
 
     async def start(self) -> None:
         """Storages are activated when they are used."""
@@ -152,8 +163,11 @@ class Storages:
     def root_filesystem(self) -> Usage:
         """Bytes of the root file system."""
         size = self.host.disks.system.spec.size
-        base = min(_SYSTEM_BYTES, size // 8)
-        return _usage(size * 15 // 16, base + sparse.allocated(self.host.root))
+        now = self.host.clock.elapsed()
+        if now >= self._root_used[0]:
+            # counting all files costs time, and nobody looks closer than the status daemon's ten seconds
+            self._root_used = now + _COUNT_PERIOD, sparse.allocated(self.host.root)
+        return _usage(size * 15 // 16, min(_SYSTEM_BYTES, size // 8) + self._root_used[1])
 
     # ---- volumes ----------------------------------------------------------------------------------------------------
 
