@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
@@ -107,6 +108,7 @@ def _pools(call: Call) -> list[dict[str, Any]]:
 def guest_rows(call: Call) -> list[dict[str, Any]]:
     """Every guest of the cluster that the caller may see, with what its node said last."""
     host = call.host
+    services = {sid: found.get("state") for sid, found in _ha(call).get("service_status", {}).items()}
     heard: dict[int, dict[str, Any]] = {}
     for view in host.cluster.nodes():
         for row in host.cluster.kv(view.name, GUESTS) or []:
@@ -123,14 +125,24 @@ def guest_rows(call: Call) -> list[dict[str, Any]]:
             row |= {key: value for key, value in told.items() if key in _GUEST_FIELDS}
             row.setdefault("template", 0)
             row["node"] = guest.node
+        if state := services.get(f"{_SERVICE[guest.type]}:{vmid}"):
+            row["hastate"] = state
         if pool := host.access.cfg.pool_of(vmid):
             row["pool"] = pool
         rows.append(row)
     return shuffled(rows)
 
 
+def _ha(call: Call) -> dict[str, Any]:
+    """What the HA manager wrote last."""
+    found: dict[str, Any] = json.loads(call.host.files.read_text("ha/manager_status", default="") or "{}")
+    return found
+
+
+_SERVICE = {"qemu": "vm", "lxc": "ct"}
+
 _GUEST_FIELDS = frozenset(
-    ("cpu", "disk", "diskread", "diskwrite", "hastate", "lock", "maxcpu", "maxdisk", "maxmem", "mem", "memhost", "name")
+    ("cpu", "disk", "diskread", "diskwrite", "lock", "maxcpu", "maxdisk", "maxmem", "mem", "memhost", "name")
 ) | frozenset(("netin", "netout", "status", "tags", "template", "uptime"))
 
 
@@ -150,7 +162,9 @@ def node_rows(call: Call) -> list[dict[str, Any]]:
 
 
 def _nodes(call: Call) -> list[dict[str, Any]]:
-    return [{**row, "cgroup-mode": 2} if row["status"] == "online" else row for row in node_rows(call)]
+    rows = [{**row, "cgroup-mode": 2} if row["status"] == "online" else row for row in node_rows(call)]
+    states = {} if call.host.release.startswith("8.") else _ha(call).get("node_status", {})
+    return [{**row, "hastate": states[row["node"]]} if row["node"] in states else row for row in rows]
 
 
 def storage_rows(call: Call) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ async def status(call: Call) -> Json:
             "cpus": cpus,
             "cores": cpus,
             "sockets": 1,
-            "model": "Virtual CPU of agentstack",
+            "model": "QEMU Virtual CPU version 2.5+",
             "mhz": "2400.000",
             "hvm": "1",
             "flags": "fpu vme sse sse2 lm",

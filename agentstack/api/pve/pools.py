@@ -50,8 +50,7 @@ async def list_pools(call: Call) -> Json:
 @pve("GET", "/pools/{poolid}")
 async def get_pool(call: Call) -> Json:
     pool = _pool(call.host.access.cfg, call["poolid"])
-    found: dict[str, Any] = {"members": _members(call, pool)}
-    return {**found, "comment": pool.comment} if pool.comment else found
+    return {**_head(call["poolid"], pool), "members": _members(call, pool)}
 
 
 @pve("POST", "/pools")
