@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,44 +90,61 @@ async def _ask(host: Host, target: Target, peer: Peer, log: Log) -> Admission:
     return Admission(str(answer["corosync_authkey"]).encode("latin-1"), str(answer["corosync_conf"]))
 
 
-async def join_by_ssh(host: Host, target: Target, password: str | None, log: Log) -> None:
-    """Join with SSH as root at the member, by root's own key or else by password."""
+async def join_by_ssh(host: Host, target: Target, ask_password: Callable[[], Awaitable[str]], log: Log) -> None:
+    """Join with SSH as root at the member, by root's own key, or where that is not accepted by a password."""
     async with host.cluster.administration:
         check_local(host, target, log)
-        key = await ssh_keys.ensure_root_key(host)
-        address = host.cluster.resolve(target.member)
-        words = ["pvecm", "addnode", host.name, "--force", str(int(target.force))]
-        words += [word for number, link in target.links.items() for word in (f"--link{number}", str(link))]
-        if not target.links:
-            words += ["--new_node_ip", host.address]
-        for name, value in (("nodeid", target.nodeid), ("votes", target.votes)):
-            words += [f"--{name}", str(value)] if value is not None else []
-        log("copy corosync auth key")
         try:
-            async with asyncssh.connect(
-                address,
-                SSH_PORT,
-                username="root",
-                client_keys=[str(key)],
-                password=password or None,
-                known_hosts=None,
-                config=None,
-                local_addr=(host.address, 0),
-            ) as connection:
-                result = await connection.run(" ".join(words), check=False)
-                if result.exit_status != 0:
-                    log(_text(result.stderr).strip())
-                    raise AgentError("unable to add node: command failed (ssh): Cluster join aborted!")
-                async with connection.start_sftp_client() as sftp:
-                    async with sftp.open("/etc/corosync/authkey", "rb") as stream:
-                        authkey = _bytes(await stream.read())
-                    async with sftp.open(f"/etc/pve/{CONF}", "rb") as stream:
-                        conf = _bytes(await stream.read()).decode()
+            connection = await _connect(host, target, ask_password)
         except asyncssh.PermissionDenied:
             raise AgentError(f"unable to copy ssh ID: root@{target.member}: Permission denied") from None
         except (OSError, asyncssh.Error) as error:
-            raise AgentError(f"ssh: connect to host {target.member} port {SSH_PORT}: {error}") from error
-        await finish(host, Admission(authkey, conf), log)
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            raise AgentError(f"ssh: connect to host {target.member} port {SSH_PORT}: {why}") from error
+        async with connection:
+            result = await connection.run(shlex.join(_addnode(host, target)), check=False)
+            if result.exit_status != 0:
+                log(_text(result.stderr).strip())
+                raise AgentError("Cluster join aborted!")
+            log("copy corosync auth key")
+            authkey = await _fetch(connection, "/etc/corosync/authkey")
+            conf = await _fetch(connection, f"/etc/pve/{CONF}")
+        await finish(host, Admission(authkey, conf.decode()), log)
+
+
+async def _connect(
+    host: Host, target: Target, ask_password: Callable[[], Awaitable[str]]
+) -> asyncssh.SSHClientConnection:
+    key = await ssh_keys.ensure_root_key(host)
+    common: dict[str, Any] = {
+        "username": "root",
+        "known_hosts": None,
+        "config": None,
+        "agent_path": None,
+        "local_addr": (host.address, 0),
+    }
+    address = host.cluster.resolve(target.member)
+    try:
+        return await asyncssh.connect(address, SSH_PORT, client_keys=[str(key)], **common)
+    except asyncssh.PermissionDenied:
+        password = await ask_password()
+        return await asyncssh.connect(address, SSH_PORT, client_keys=None, password=password, **common)
+
+
+def _addnode(host: Host, target: Target) -> list[str]:
+    words = ["pvecm", "addnode", host.name, "--force", str(int(target.force))]
+    words += [word for number, link in target.links.items() for word in (f"--link{number}", str(link))]
+    if not target.links:
+        words += ["--new_node_ip", host.address]
+    for name, value in (("nodeid", target.nodeid), ("votes", target.votes)):
+        words += [f"--{name}", str(value)] if value is not None else []
+    return words
+
+
+async def _fetch(connection: asyncssh.SSHClientConnection, path: str) -> bytes:
+    async with connection.start_sftp_client() as sftp, sftp.open(path, "rb") as stream:
+        content = await stream.read()
+        return content if isinstance(content, bytes) else content.encode()
 
 
 def check_local(host: Host, target: Target, log: Log) -> None:
@@ -181,10 +200,6 @@ async def finish(host: Host, admission: Admission, log: Log) -> None:
     await clock.sleep(SERVICES)
     files.mounted = True
     log(f"successfully added node '{host.name}' to cluster.")
-
-
-def _bytes(data: bytes | str) -> bytes:
-    return data if isinstance(data, bytes) else data.encode()
 
 
 def _text(output: bytes | str | None) -> str:
