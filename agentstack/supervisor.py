@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agentstack import control, lease, ports, statedir
+from agentstack.api import tables
 from agentstack.reader import StackError
 from agentstack.stack import Kind, Stack
 from agentstack.supervisor_machine import Machine
@@ -47,6 +48,8 @@ def warm_up(kinds: set[Kind]) -> None:
         importlib.import_module(module)
     skipped = {*NOT_IN_HOSTS, *(name for kind in set(PACKAGES_OF) - kinds for name in PACKAGES_OF[kind])}
     load_package("agentstack", {f"agentstack.{name}" for name in skipped})
+    for kind in kinds & set(tables.NEWEST):
+        tables.load(tables.NEWEST[kind])
     gc.collect()
     gc.freeze()
 

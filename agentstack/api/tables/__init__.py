@@ -26,6 +26,9 @@ _INDEXED = re.compile(r"(.+)\[n\]")
 BASES = {"pve9": (), "pve8": ("pve9",), "pbs4": ()}
 """What each release's tables are laid over."""
 
+NEWEST = {"pve": "pve9", "pbs": "pbs4"}
+"""The tables that most hosts of a kind need."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
