@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentstack.ha.commands import request_move
@@ -17,8 +17,7 @@ from agentstack.ha.usage import LoadUsage
 if TYPE_CHECKING:
     from agentstack.ha.manager import Manager
 
-RESTING = frozenset({"started", "stopped", "error", "freeze", "recovery", "fence"})
-"""States in which nothing is on its way."""
+ON_ITS_WAY = frozenset({"migrate", "relocate", "request_start_balance"})
 
 
 class Candidate(NamedTuple):
@@ -70,25 +69,25 @@ class AutoBalance:
 
 def _busy(manager: Manager) -> bool:
     return any(
-        service["state"] not in RESTING or service.get("cmd", ("",))[0] in MOVE_COMMANDS
+        service["state"] in ON_ITS_WAY or service.get("cmd", ("",))[0] in MOVE_COMMANDS
         for service in manager.services.values()
     )
 
 
 def _bundles(manager: Manager) -> list[list[str]]:
-    """Services that must move together; only those that run, in one place."""
+    """Services that must move together, those of them that are started; only where they are in one place."""
     services = manager.services
     bundles = []
     seen: set[str] = set()
     for sid in sorted(services):
         if sid in seen:
             continue
-        members = sorted({sid, *(other for other in manager.affinities.together.get(sid, ()) if other in services)})
-        seen.update(members)
-        states = {services[member]["state"] for member in members}
+        bundle = {sid, *manager.affinities.together.get(sid, ())}
+        seen.update(bundle)
+        members = sorted(member for member in bundle & services.keys() if services[member]["state"] == "started")
         places = {services[member]["node"] for member in members}
         automatic = all(manager.resources[member].get("auto_rebalance", True) for member in members)
-        if states == {"started"} and len(places) == 1 and automatic:
+        if len(places) == 1 and automatic:
             bundles.append(members)
     return bundles
 
@@ -113,9 +112,9 @@ def _candidates(manager: Manager, usage: LoadUsage, nodes: dict[str, NodeLoad]) 
     return candidates
 
 
-def _sum(loads: object) -> Load:
+def _sum(loads: Iterable[Load]) -> Load:
     cpu = maxcpu = mem = maxmem = 0.0
-    for load in loads:  # type: ignore[attr-defined]
+    for load in loads:
         cpu, maxcpu, mem, maxmem = cpu + load.cpu, maxcpu + load.maxcpu, mem + load.mem, maxmem + load.maxmem
     return Load(cpu, maxcpu, mem, maxmem)
 

@@ -56,7 +56,7 @@ class Crm:
                 self._close_watchdog()
                 self.manager = None
                 self._change("wait_for_quorum")
-        if self.state in ("wait_for_quorum", "slave"):
+        elif self.state in ("wait_for_quorum", "slave"):
             if not self._eligible():
                 if self.state == "slave":
                     self._change("wait_for_quorum")

@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentstack.ha.environment import ClusterFilesError, Environment, LrmStatus, ServiceStatus, agent_lock
+from agentstack.ha.environment import (
+    ClusterFilesError,
+    ClusterSettings,
+    Environment,
+    LrmStatus,
+    ServiceStatus,
+    agent_lock,
+)
 from agentstack.ha.lrm_jobs import JobRunner
 
 IDLE_ROUNDS = 60
@@ -14,6 +21,8 @@ RESTART_TIMEOUT = 90
 
 INACTIVE = ("stopped", "error", "freeze")
 """Service states for which the node needs no lock: the guest is off, or is left alone."""
+
+PROTECTED = ("active", "maintenance")
 
 MOVING = ("migrate", "relocate", "request_start_balance")
 
@@ -51,12 +60,16 @@ class Lrm:
         self._write_status()
 
     def _choose_shutdown_mode(self, kind: str) -> None:
-        policy = self.env.read_settings().shutdown_policy
+        try:
+            policy = self.env.read_settings().shutdown_policy
+        except ClusterFilesError as error:
+            policy = ClusterSettings().shutdown_policy
+            self.env.log("warning", f"cannot read the shutdown policy, taking '{policy}': {error}")
         self.env.log("info", f"got shutdown request with shutdown policy '{policy}'")
         if policy == "migrate":
             self.env.log("info", f"{kind} LRM, doing maintenance, removing this node from active list")
             self.mode = "maintenance"
-        elif self.mode == "maintenance":
+        elif self.mode == "maintenance" and policy == "conditional":
             self.env.log("info", f"{kind} LRM, ignore {policy} policy as manual maintenance mode is enabled")
         elif policy == "freeze" or (policy == "conditional" and kind == "reboot"):
             self.env.log("info", f"{kind} LRM, stop and freeze all services")
@@ -70,7 +83,7 @@ class Lrm:
         """One round; False: the agent has ended."""
         if not self.env.refresh():
             self.env.log("notice", "temporary inconsistent cluster state (cfs restart?), skip round")
-            if self._watchdog is not None and self.env.acquire_lock(self._lock_name):
+            if self.state in PROTECTED and self._watchdog is not None and self.env.acquire_lock(self._lock_name):
                 self._feed()
             return True
         if not self.env.lrm_announced() and not (self.env.quorate() and self._write_status()):
@@ -81,7 +94,7 @@ class Lrm:
             self._release()
             self._write_status()
             return False
-        if self.state in ("active", "maintenance") and self._watchdog is not None:
+        if self.state in PROTECTED and self._watchdog is not None:
             self._feed()
             self._work()
             if self._finished():
@@ -134,11 +147,7 @@ class Lrm:
             "maintenance": self._from_maintenance,
             "lost_agent_lock": self._from_lost,
         }
-        while True:
-            before = self.state
-            steps[before]()
-            if self.state == before:
-                break
+        steps[self.state]()
 
     def _from_wait(self) -> None:
         if self._shutdown_since is not None or self.mode == "disarm" or self._fence_requested:
@@ -240,12 +249,16 @@ class Lrm:
 
     # -- work -----------------------------------------------------------------------------------------------------
     def _work(self) -> None:
-        if self._shutdown_since is None or self.mode == "maintenance":
-            self.jobs.round(self._mine(), self._services)
-        elif self.mode == "restart" and not self._frozen():
-            return
-        elif self.env.node_shutdown()[0]:
-            self.jobs.stop_all(sid for sid, service in self._mine().items() if service["state"] != "error")
+        mine = self._mine()
+        try:
+            if self._shutdown_since is None or self.mode == "maintenance":
+                self.jobs.round(mine, self._services)
+            elif self.mode == "restart" and not self._frozen():
+                self.jobs.round({sid: s for sid, s in mine.items() if s["state"] in MOVING}, self._services)
+            elif self.env.node_shutdown()[0]:
+                self.jobs.stop_all(sid for sid, service in mine.items() if service["state"] != "error")
+        except ClusterFilesError as error:
+            self.env.log("err", f"got unexpected error - {error}")
 
     def _write_status(self) -> bool:
         status: LrmStatus = {

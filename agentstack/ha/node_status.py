@@ -49,7 +49,7 @@ class NodeStatus:
             self._change(node, "unknown" if member else "gone")
         elif state in ("unknown", "maintenance") and not member:
             self._change(node, "gone")
-        elif state == "gone" and not member and now - last_online > GONE_AFTER:
+        elif state == "gone" and not member and now - last_online >= GONE_AFTER:
             self._env.log("notice", f"deleting gone node '{node}', not a cluster member anymore.")
             del self.states[node]
             del self._last_online[node]

@@ -49,7 +49,8 @@ def _lost(manager: Manager, sid: str, service: ServiceStatus) -> bool:
 # -- request_start ----------------------------------------------------------------------------------------------------
 def _request_start(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> None:
     current = service["node"]
-    if resource["state"] == "started" and manager.settings.crs.rebalance_on_start:
+    wanted = resource["state"] == "started" and manager.settings.crs.rebalance_on_start
+    if wanted and manager.env.running_guests().get(sid) != current:
         selected = manager.select(sid, Preference.BEST)
         if selected is not None:
             which = "current" if selected == current else "new"
@@ -218,7 +219,9 @@ def _judge_start(manager: Manager, sid: str, service: ServiceStatus, resource: R
 # -- freeze, fence, recovery, error -----------------------------------------------------------------------------------
 def _freeze(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> None:
     node = service["node"]
-    if manager.nodes.is_operational(node) and manager.lrm_mode(node) not in ("restart", "disarm"):
+    mode = manager.lrm_mode(node)
+    # a node that died while the stack was disarmed will not say that it is armed again
+    if mode == "active" or (mode == "disarm" and manager.nodes.offline_delayed(node)):
         manager.change(sid, "request_stop" if wanted_off(resource) else "started")
 
 

@@ -30,8 +30,6 @@ class Usage(Protocol):
     def place(self, sid: str, service: ServiceStatus) -> None:
         """Tell that ``service`` is now in this state, in this place."""
 
-    def forget(self, sid: str) -> None: ...
-
     def scores(self, sid: str, nodes: Sequence[str]) -> dict[str, float]:
         """Node -> score for starting ``sid`` there; the lowest is the best."""
 
@@ -59,11 +57,6 @@ class BasicUsage:
             for node in old:
                 if node in self._count:
                     self._count[node] -= 1
-
-    def forget(self, sid: str) -> None:
-        for node in self._placed.pop(sid, ()):
-            if self._identity and node in self._count:
-                self._count[node] -= 1
 
     def scores(self, sid: str, nodes: Sequence[str]) -> dict[str, float]:
         return {node: self._count[node] for node in nodes}
@@ -127,10 +120,6 @@ class LoadUsage:
             self._placed[sid] = new
             self._nodes = None
 
-    def forget(self, sid: str) -> None:
-        if self._placed.pop(sid, None) is not None:
-            self._nodes = None
-
     def nodes(self) -> dict[str, NodeLoad]:
         """Load of every online node, by name."""
         return {name: node.view() for name, node in sorted(self._computed().items())}
@@ -149,7 +138,8 @@ class LoadUsage:
                 else self._extra
             )
             for sid, node in pairs:
-                self._nodes[node].start(self.service(sid))
+                if sid in self._services:
+                    self._nodes[node].start(self._services[sid])
         return self._nodes
 
     def scores(self, sid: str, nodes: Sequence[str]) -> dict[str, float]:

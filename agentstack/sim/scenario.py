@@ -13,6 +13,8 @@ GIB = 1 << 30
 DEFAULT_NODES = ("node1", "node2", "node3")
 DEFAULT_VERSION = "9.0.0~2"
 DEFAULT_HARDWARE = {"power": "off", "network": "off", "maxcpu": 24, "maxmem": 128 * GIB}
+DEFAULT_LIMITS: dict[str, float] = {"maxcpu": 4.0, "maxmem": 4 * GIB}
+DEFAULT_USAGE: dict[str, float] = {"cpu": 2.0, "mem": 2 * GIB}
 DEFAULT_SERVICES = {f"vm:{100 + number}": {"node": f"node{(number - 1) % 3 + 1}"} for number in range(1, 7)}
 
 
@@ -71,10 +73,6 @@ def load(directory: Path) -> Scenario:
         for node, entry in _json(directory / "hardware_status", {node: {} for node in DEFAULT_NODES}).items()
     }
     services = _json(directory / "service_config", DEFAULT_SERVICES)
-    static = _json(directory / "static_service_stats", None) or {
-        sid: {"maxcpu": 4.0, "maxmem": 4 * GIB} for sid in services
-    }
-    dynamic = _json(directory / "dynamic_service_stats", None) or {sid: {"cpu": 2.0, "mem": 2 * GIB} for sid in static}
     return Scenario(
         batches,
         hardware,
@@ -83,8 +81,8 @@ def load(directory: Path) -> Scenario:
         _sections(directory / "rules_config"),
         _sections(directory / "groups"),
         _json(directory / "datacenter.cfg", {}),
-        static,
-        dynamic,
+        _json(directory / "static_service_stats", {}),
+        _json(directory / "dynamic_service_stats", {}),
         {node: _json(directory / f"service_status_{node}", {}) for node in hardware},
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentstack.ha.environment import ClusterSettings, CrsSettings, Load, LrmStatus, ManagerStatus, ResourceConfig
-from agentstack.sim.scenario import DEFAULT_VERSION, Scenario
+from agentstack.sim.scenario import DEFAULT_LIMITS, DEFAULT_USAGE, DEFAULT_VERSION, Scenario
 
 LOCK_LIFE = 120
 WATCHDOG_LIFE = 60
@@ -150,14 +150,14 @@ class World:
 
     # -- usage ----------------------------------------------------------------------------------------------------
     def static_load(self, sid: str) -> Load:
-        stats = self.static_stats.get(sid, {})
-        maxcpu, maxmem = float(stats.get("maxcpu", 0)), float(stats.get("maxmem", 0))
+        stats = {**DEFAULT_LIMITS, **self.static_stats.get(sid, {})}
+        maxcpu, maxmem = float(stats["maxcpu"]), float(stats["maxmem"])
         return Load(maxcpu, maxcpu, maxmem, maxmem)
 
     def dynamic_load(self, sid: str, running: bool) -> Load:
         limits = self.static_load(sid)
-        stats = self.dynamic_stats.get(sid, {}) if running else {}
-        return Load(float(stats.get("cpu", 0)), limits.maxcpu, float(stats.get("mem", 0)), limits.maxmem)
+        stats = {**DEFAULT_USAGE, **self.dynamic_stats.get(sid, {})} if running else {"cpu": 0, "mem": 0}
+        return Load(float(stats["cpu"]), limits.maxcpu, float(stats["mem"]), limits.maxmem)
 
     # -- locks and watchdogs --------------------------------------------------------------------------------------
     def acquire_lock(self, name: str, node: str, now: int) -> bool | None:
