@@ -195,11 +195,14 @@ class Guests:
     def status_rows(self) -> list[dict[str, Any]]:
         """Every guest whose configuration lies on this host, for the host's status broadcast (/cluster/resources)."""
         rows = []
+        services = self.host.manager.manager_status().get("service_status", {})
         for place in configs.places(self.host).values():
             if place.node == self.host.name:
                 row = self.status(place.kind, place.vmid, configs.load(self.host, place.kind, place.vmid))
                 row["type"] = place.kind.type
                 row["maxcpu"] = row.pop("cpus")
+                if service := services.get(f"{place.kind.service}:{place.vmid}"):
+                    row["hastate"] = service["state"]
                 rows.append(row)
         return rows
 

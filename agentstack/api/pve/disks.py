@@ -1,0 +1,276 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/nodes/{node}/disks: disks, ZFS pools and directories (facts §10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentstack._shared.lists import split_list
+from agentstack.api.endpoint import Call, Json, pve
+from agentstack.errors import AgentError
+from agentstack.storage import config, signatures
+from agentstack.storage.disks import TEXTS as DISK_TEXTS
+from agentstack.storage.zfs import Pool
+from agentstack.tasks import Task
+
+TEXTS = {
+    "storage_exists": "Storage ID '{id}' already exists on node {node}",
+    "no_pool": "command 'zpool status -P {name}' failed: exit code 1",
+    "destroy": "command 'zpool destroy {name}' failed: exit code 1",
+    "directory": "a systemd mount unit already exists: /etc/systemd/system/mnt-pve-{name}.mount",
+    "no_directory": "a mount unit '/etc/systemd/system/mnt-pve-{name}.mount' does not exist",
+}
+
+_ERRORS_NONE = "No known data errors"
+
+
+@pve("GET", "/nodes/{node}/disks/list")
+async def list_disks(call: Call) -> Json:
+    rows = call.host.disks.entries(
+        partitions=bool(call.get("include-partitions")), skip_smart=bool(call.get("skipsmart"))
+    )
+    match call.get("type"):
+        case "unused":
+            return [row for row in rows if "used" not in row]
+        case "journal_disks":
+            return [row for row in rows if "used" not in row or (row["gpt"] and row["used"] in ("LVM", "partitions"))]
+    return rows
+
+
+@pve("GET", "/nodes/{node}/disks/smart")
+async def smart(call: Call) -> Json:
+    disk, _ = call.host.disks.find(call["disk"])
+    return call.host.disks.smart(disk, health_only=bool(call.get("healthonly")))
+
+
+@pve("POST", "/nodes/{node}/disks/initgpt")
+async def init_gpt(call: Call) -> Json:
+    disks, device = call.host.disks, call["disk"]
+    disk, part = disks.find(device)
+    if part is not None:
+        raise AgentError(DISK_TEXTS["initgpt_partition"].format(device=device))
+    if disks.usage(disk) is not None:
+        raise AgentError(DISK_TEXTS["initgpt_in_use"].format(device=device))
+
+    async def work(task: Task) -> None:
+        async with disks.lock:
+            await call.host.clock.sleep(1)
+            disks.initialise(device, call.get("uuid"))
+            task.log("Creating new GPT entries in memory.")
+            task.log("The operation has completed successfully.")
+
+    return call.host.tasks.start(call.identity, "diskinit", disk.spec.name, work)
+
+
+@pve("PUT", "/nodes/{node}/disks/wipedisk")
+async def wipe_disk(call: Call) -> Json:
+    disks, device = call.host.disks, call["disk"]
+    disks.assert_wipeable(device)
+
+    async def work(task: Task) -> None:
+        async with disks.lock:
+            task.log(f"{device}: wiping")
+            await call.host.clock.sleep(1)
+            disks.wipe(device)
+            task.log("success: wiped disk")
+
+    return call.host.tasks.start(call.identity, "wipedisk", device.rpartition("/")[2], work)
+
+
+# ---- ZFS ------------------------------------------------------------------------------------------------------------
+
+
+@pve("GET", "/nodes/{node}/disks/zfs")
+async def list_pools(call: Call) -> Json:
+    zfs = call.host.zfs
+    return [zfs.summary(pool) for _, pool in sorted(zfs.pools.items())]
+
+
+@pve("POST", "/nodes/{node}/disks/zfs")
+async def create_pool(call: Call) -> Json:
+    host, name, level = call.host, call["name"], call["raidlevel"]
+    devices = split_list(call["devices"])
+    add_storage = bool(call.get("add_storage"))
+    if add_storage:
+        host.access.check(call.identity, "/storage", ["Datastore.Allocate"])
+    for device in devices:
+        host.disks.assert_unused(device)
+    if add_storage:
+        _check_storage_id(call, name)
+    host.zfs.check_layout(name, level, len(devices))
+    ashift, compression = call.get("ashift", 12), call.get("compression", "on")
+
+    async def work(task: Task) -> None:
+        async with host.disks.lock:
+            if add_storage:
+                _check_storage_id(call, name)
+            task.log(f"# /sbin/zpool create -o 'ashift={ashift}' {name} {_vdev_words(call, level, devices)}")
+            await host.clock.sleep(2)
+            host.zfs.create_pool(name, level, devices, ashift, compression)
+            task.log(f"# /sbin/zfs set 'compression={compression}' {name}")
+            task.log(f"# systemctl enable zfs-import@{name}.service")
+            if add_storage:
+                await config.share_pool(host, name)
+
+    return host.tasks.start(call.identity, "zfscreate", name, work)
+
+
+def _vdev_words(call: Call, level: str, devices: list[str]) -> str:
+    paths = [call.host.disks.disk(device).by_id for device in devices]
+    if level == "single":
+        return paths[0]
+    if level == "raid10":
+        return " ".join(f"mirror {one} {other}" for one, other in zip(paths[::2], paths[1::2], strict=True))
+    return " ".join([level, *paths])
+
+
+def _check_storage_id(call: Call, name: str) -> None:
+    """A storage of that name must be a pool of that name that is not for this node yet (facts §10)."""
+    entries, _ = config.read(call.host)
+    entry = entries.get(name)
+    if entry is None:
+        return
+    nodes = config.nodes_of(entry)
+    fits = entry.type == "zfspool" and entry.values["pool"] == name
+    if not fits or nodes is None or call.host.name in nodes:
+        raise AgentError(TEXTS["storage_exists"].format(id=name, node=call.host.name))
+
+
+@pve("GET", "/nodes/{node}/disks/zfs/{name}")
+async def read_pool(call: Call) -> Json:
+    zfs, name = call.host.zfs, call["name"]
+    if name not in zfs.pools:
+        raise AgentError(TEXTS["no_pool"].format(name=name))
+    pool = zfs.pools[name]
+    health = zfs.health(pool)
+    answer: dict[str, Any] = {"name": name, "leaf": 0, "errors": _ERRORS_NONE, "children": [_pool_tree(call, pool)]}
+    answer["state"] = health
+    if health == "DEGRADED":
+        answer["status"] = (
+            "One or more devices could not be used because the label is missing or invalid.  Sufficient replicas exist "
+            "for the pool to continue functioning in a degraded state."
+        )
+        answer["action"] = "Replace the device using 'zpool replace'."
+    return answer
+
+
+def _pool_tree(call: Call, pool: Pool) -> dict[str, Any]:
+    zfs = call.host.zfs
+    missing = zfs.missing(pool)
+    children: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    for vdev in pool.vdevs:
+        leaves = [_row(f"{path}-part1", "UNAVAIL" if path in missing else "ONLINE", leaf=1) for path in vdev.disks]
+        if vdev.kind == "disk":
+            children += leaves
+            continue
+        number = counts[vdev.kind] = counts.get(vdev.kind, -1) + 1
+        children.append(_row(f"{vdev.kind}-{number}", zfs.vdev_state(vdev, missing), leaf=0) | {"children": leaves})
+    return _row(pool.name, zfs.health(pool), leaf=0) | {"children": children}
+
+
+def _row(name: str, state: str, *, leaf: int) -> dict[str, Any]:
+    message = "cannot open" if state == "UNAVAIL" and leaf else ""
+    return {"name": name, "state": state, "read": 0, "write": 0, "cksum": 0, "msg": message, "leaf": leaf}
+
+
+@pve("DELETE", "/nodes/{node}/disks/zfs/{name}")
+async def delete_pool(call: Call) -> Json:
+    host, name = call.host, call["name"]
+    if call.get("cleanup-config"):
+        host.access.check(call.identity, "/storage", ["Datastore.Allocate"])
+
+    async def work(task: Task) -> None:
+        async with host.disks.lock:
+            try:
+                devices = host.zfs.destroy_pool(name)
+            except AgentError as error:
+                task.log(error.message)
+                raise AgentError(TEXTS["destroy"].format(name=name)) from error
+            await host.clock.sleep(1)
+            if call.get("cleanup-config"):
+                await config.withdraw(host, name)
+            if call.get("cleanup-disks"):
+                for device in devices:
+                    host.disks.wipe(device)
+
+    return host.tasks.start(call.identity, "zfsremove", name, work)
+
+
+# ---- directories ----------------------------------------------------------------------------------------------------
+
+_UNIT = """[Install]
+WantedBy=multi-user.target
+
+[Mount]
+Options=defaults
+Type={filesystem}
+What={what}
+Where={where}
+
+[Unit]
+Description=Mount storage '{name}' under /mnt/pve
+"""
+
+
+@pve("GET", "/nodes/{node}/disks/directory")
+async def list_directories(call: Call) -> Json:
+    rows = []
+    for unit in sorted((call.host.root / "etc/systemd/system").glob("mnt-pve-*.mount")):
+        values = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
+        rows.append(
+            {"unitfile": f"/etc/systemd/system/{unit.name}", "path": values["Where"], "device": values["What"]}
+            | {"type": values["Type"], "options": values["Options"]}
+        )
+    return rows
+
+
+@pve("POST", "/nodes/{node}/disks/directory")
+async def create_directory(call: Call) -> Json:
+    host, name, device = call.host, call["name"], call["device"]
+    filesystem = call.get("filesystem", "ext4")
+    if call.get("add_storage"):
+        host.access.check(call.identity, "/storage", ["Datastore.Allocate"])
+        if name in config.read(host)[0]:
+            raise AgentError(TEXTS["storage_exists"].format(id=name, node=host.name))
+    host.disks.assert_unused(device)
+    unit = host.root / f"etc/systemd/system/mnt-pve-{name}.mount"
+    if unit.exists():
+        raise AgentError(TEXTS["directory"].format(name=name))
+
+    async def work(task: Task) -> None:
+        async with host.disks.lock:
+            disk, part = host.disks.take(device, "Linux")
+            what = disk.partition_device(part.number)
+            task.log(f"# /sbin/mkfs -t {filesystem} {what}")
+            await host.clock.sleep(2)
+            signatures.make_filesystem(disk.image, part.start, filesystem)
+            unit.parent.mkdir(parents=True, exist_ok=True)
+            where = f"/mnt/pve/{name}"
+            unit.write_text(_UNIT.format(name=name, what=what, where=where, filesystem=filesystem))
+            (host.root / where.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        if call.get("add_storage"):
+            values = {"path": where, "content": "rootdir,images,iso,backup,vztmpl,snippets", "is_mountpoint": "1"}
+            await config.create(host, name, "dir", values | {"nodes": host.name})
+
+    return host.tasks.start(call.identity, "dircreate", name, work)
+
+
+@pve("DELETE", "/nodes/{node}/disks/directory/{name}")
+async def delete_directory(call: Call) -> Json:
+    host, name = call.host, call["name"]
+    unit = host.root / f"etc/systemd/system/mnt-pve-{name}.mount"
+    if not unit.exists():
+        raise AgentError(TEXTS["no_directory"].format(name=name))
+
+    async def work(task: Task) -> None:
+        async with host.disks.lock:
+            device = next(device for device, where in host.disks.mounts().items() if where == f"/mnt/pve/{name}")
+            unit.unlink()
+            if call.get("cleanup-config"):
+                await config.withdraw(host, name)
+            if call.get("cleanup-disks"):
+                host.disks.wipe(host.disks.find(device)[0].device)
+
+    return host.tasks.start(call.identity, "dirremove", name, work)

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots of guests: a section of the configuration, and a snapshot of each disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentstack.errors import AgentError
+from agentstack.guests import config as configs
+from agentstack.guests import drives
+from agentstack.guests.config import GuestConfig, Kind
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+TEXTS = {
+    "exists": "snapshot name '{name}' already used",
+    "missing": "snapshot '{name}' does not exist",
+    "feature": "snapshot feature is not available",
+    "current": "snapshot name 'current' not allowed",
+    "running": "unable to rollback to snapshot '{name}': guest is running",
+}
+
+_OF_SNAPSHOTS = frozenset({"parent", "snaptime", "description", "snapstate", "vmstate", "runningmachine"})
+_NOW = {"name": "current", "description": "You are here!"}
+_WORK_TIME = 1.0
+
+
+def listing(config: GuestConfig, digest: str, *, running: bool) -> list[dict[str, Any]]:
+    """Rows of `GET …/snapshot`, the present state last."""
+    rows = []
+    for name, values in config.snapshots.items():
+        row: dict[str, Any] = {"name": name, "description": values.get("description", "")}
+        row |= {"snaptime": int(values["snaptime"]), "vmstate": 0}
+        if "parent" in values:
+            row["parent"] = values["parent"]
+        rows.append(row)
+    current = _NOW | {"running": int(running), "digest": digest}
+    if "parent" in config.values:
+        current["parent"] = config.values["parent"]
+    return [*rows, current]
+
+
+def check_create(host: Host, kind: Kind, vmid: int, name: str) -> None:
+    """Refuse a name that is taken, and a guest with a disk that can have no snapshots."""
+    if name.lower() == "current":
+        raise AgentError(TEXTS["current"])
+    config = configs.load(host, kind, vmid)
+    if name in config.snapshots:
+        raise AgentError(TEXTS["exists"].format(name=name))
+    for _, drive in drives.volumes(kind, config):
+        if not host.storage.can_snapshot(drive.volume):
+            raise AgentError(TEXTS["feature"])
+
+
+async def create(host: Host, kind: Kind, vmid: int, name: str, description: str | None) -> None:
+    """Keep the present state of a guest under a name."""
+    async with host.guests.lock(vmid):
+        check_create(host, kind, vmid, name)
+        config = configs.load(host, kind, vmid)
+        configs.check_lock(kind, config)
+        for _, drive in drives.volumes(kind, config):
+            host.storage.snapshot(drive.volume, name)
+        await host.clock.sleep(_WORK_TIME)
+        values = {key: value for key, value in config.values.items() if key not in ("parent", "description")}
+        values["snaptime"] = str(int(host.clock.now()))
+        if "parent" in config.values:
+            values["parent"] = config.values["parent"]
+        if description:
+            values["description"] = description + "\n"
+        config.snapshots[name] = values
+        config.values["parent"] = name
+        await configs.save(host, kind, vmid, config)
+
+
+def _known(config: GuestConfig, name: str) -> dict[str, str]:
+    if name not in config.snapshots:
+        raise AgentError(TEXTS["missing"].format(name=name))
+    return config.snapshots[name]
+
+
+async def rollback(host: Host, kind: Kind, vmid: int, name: str) -> None:
+    """Bring a guest back to a snapshot; it is off afterwards."""
+    async with host.guests.lock(vmid):
+        config = configs.load(host, kind, vmid)
+        configs.check_lock(kind, config)
+        values = _known(config, name)
+        await host.guests.kill(vmid)
+        for _, drive in drives.volumes(kind, GuestConfig(values)):
+            host.storage.rollback(drive.volume, name)
+        await host.clock.sleep(_WORK_TIME)
+        kept = {key: value for key, value in config.values.items() if key == "description"}
+        config.values = kept | {key: value for key, value in values.items() if key not in _OF_SNAPSHOTS}
+        config.values["parent"] = name
+        config.pending.clear()
+        await configs.save(host, kind, vmid, config)
+
+
+async def delete(host: Host, kind: Kind, vmid: int, name: str) -> None:
+    """Forget a snapshot; what it was the parent of goes to its own parent."""
+    async with host.guests.lock(vmid):
+        config = configs.load(host, kind, vmid)
+        configs.check_lock(kind, config)
+        values = _known(config, name)
+        for _, drive in drives.volumes(kind, GuestConfig(values)):
+            host.storage.delete_snapshot(drive.volume, name)
+        await host.clock.sleep(_WORK_TIME)
+        del config.snapshots[name]
+        for other in (config.values, *config.snapshots.values()):
+            if other.get("parent") == name:
+                other.pop("parent")
+                if "parent" in values:
+                    other["parent"] = values["parent"]
+        await configs.save(host, kind, vmid, config)
