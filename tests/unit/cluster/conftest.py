@@ -16,9 +16,10 @@ import pytest
 from agentstack._shared.corosync_change import add_node, new_cluster
 from agentstack._shared.corosync_conf import CorosyncConf, Node
 from agentstack.clock import Clock
-from agentstack.cluster.fabric import SOCKET, Switch
+from agentstack.cluster.fabric import SOCKET
 from agentstack.cluster.files import ClusterFiles
 from agentstack.cluster.membership import Membership
+from agentstack.cluster.switch import Switch
 from agentstack.cluster.topology import Cabling, Plug
 from agentstack.control import unix_address
 from agentstack.host import Host
