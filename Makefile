@@ -88,7 +88,7 @@ sanity: venv  ## ansible-test sanity on what would be installed
 	@scripts/sanity
 
 .PHONY: docs
-docs: venv  ## write docs/variables.md and docs/modules.md anew
+docs: venv  ## write docs/variables.md anew
 	@$(BIN)/python scripts/variables_table.py
 
 .PHONY: dist
