@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs every module of the API inside the controller's worker, where no interpreter has to be started for it.
 
-A task that runs elsewhere than on the controller itself, or asynchronously, or with QUORATE_IN_PROCESS=0 in the environment
+A task that runs elsewhere than on the controller, or asynchronously, or with QUORATE_IN_PROCESS=0 in the environment
 of ansible-playbook, is an ordinary module execution.
 """
 

@@ -29,6 +29,7 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"not available with API token"), "Log in with a password instead of an API token."),
     (re.compile(r"Permission check failed \("), "Give the user (and its token) this privilege on this path."),
+    (re.compile(r"Method '\S+ \S+' not implemented"), "This server is of a version that does not have it."),
     (re.compile(r"cannot use unmanaged resource"), "Put the guests under HA first (ha_resources)."),
     (re.compile(r"detected modified configuration"), "Somebody else changed it in the meantime; run again."),
 )

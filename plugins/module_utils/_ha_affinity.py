@@ -93,9 +93,9 @@ class HaGroups(Collection):
     def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
         """Groups know nothing of resource affinity, and cannot be switched off."""
         errors: list[QuorateError] = []
-        prepared = []
         for want in wanted:
-            if want.state == PRESENT and (want.item["type"] == RESOURCE_AFFINITY or want.item.get("disabled")):
+            beyond = want.element.get("type") == RESOURCE_AFFINITY or want.element.get("disabled")
+            if want.state == PRESENT and beyond:
                 errors.append(
                     InputError(
                         "this server has HA groups, which know no resource affinity and cannot be switched off",
@@ -103,11 +103,8 @@ class HaGroups(Collection):
                         hint="Leave the rule out (state: ignore), or bring the cluster to Proxmox VE 9.",
                     )
                 )
-            names = {field.name for field in GROUPS.fields}
-            item = {name: value for name, value in want.item.items() if name in names}
-            prepared.append(Wanted(item, want.where, want.state, want.element))
         raise_all(errors)
-        return prepared
+        return wanted
 
     def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
         """Two lists: the groups, and the resources with their groups."""

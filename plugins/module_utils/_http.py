@@ -17,12 +17,21 @@ from ._trust import PinnedContext, accepted_fingerprints, shown_fingerprint
 
 CONNECT_TIMEOUT = 10
 
-# Certificates are checked by PinnedContext, which urllib3 cannot know.
-urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-
 
 class NotSentError(ConnectError):
     """The server was never reached, so that nothing can have happened."""
+
+
+class _PinnedConnection(urllib3.connection.HTTPSConnection):
+    """A connection whose certificate :class:`PinnedContext` has checked, which urllib3 cannot know."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.is_verified = True
+
+
+class _PinnedPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PinnedConnection
 
 
 class _PinnedAdapter(HTTPAdapter):
@@ -34,6 +43,7 @@ class _PinnedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = {"https": _PinnedPool}
 
 
 class Serializer(JsonSerializer):  # type: ignore[misc]
@@ -94,7 +104,8 @@ class Server:
         except requests.exceptions.ConnectionError as error:
             reason = getattr(error.args[0], "reason", None) if error.args else None
             if isinstance(reason, urllib3.exceptions.NewConnectionError):
-                text = str(reason).rpartition(": ")[2]
+                # `[Errno 111] Connection refused` after what urllib3 puts before it
+                text = str(reason).rpartition("] ")[2].rpartition(": ")[2]
                 raise NotSentError(f"no answer from {self.address}:{self.port}: {text}") from error
             raise ConnectError(f"the connection to {self.address}:{self.port} broke: {error}") from error
         except requests.exceptions.RequestException as error:

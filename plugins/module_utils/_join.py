@@ -68,8 +68,9 @@ class Join:
             self.api.warn(f"{self.node} is a member of {membership.cluster} and offline")
             return self._result([], membership)
         self._check_links()
-        if membership.online(self.node) and membership.quorate and shown in (None, self._fingerprint()):
-            return self._result([], membership)
+        fingerprint = self._fingerprint()
+        if membership.online(self.node) and membership.quorate and shown in (None, fingerprint):
+            return self._result([], membership, fingerprint)
         if self.api.check_mode:
             self.api.warn(f"{self.node} is on its way into {membership.cluster}; that would be waited for")
             return self._result([], membership)
@@ -242,7 +243,7 @@ class Join:
         )
 
     def _settle(self) -> None:
-        """Until the node shows the certificate that the cluster knows, and answers through the member, time and again."""
+        """Until the node shows the certificate the cluster knows and answers through the member, again and again."""
         in_row = 0
 
         def look() -> bool | None:
@@ -306,9 +307,10 @@ class Join:
                 return str(entry["ssl_fingerprint"]).upper()
         return None
 
-    def _result(self, changes: list[Change], membership: Membership) -> Result:
+    def _result(self, changes: list[Change], membership: Membership, fingerprint: str | None = None) -> Result:
         more: dict[str, Any] = {"online": membership.online(self.node)}
-        if self.node in membership.members and (fingerprint := self._fingerprint()):
+        fingerprint = fingerprint or (self._fingerprint() if self.node in membership.members else None)
+        if fingerprint:
             more["fingerprint"] = fingerprint
             if not self.api.check_mode:
                 record_trust(self.member.connection.trust_file, self.address, self.node, fingerprint)
