@@ -37,6 +37,8 @@ class Datastore:
         self.base = base
         self.chunks = ChunkStore(base)
         self._writers: dict[Group, float] = {}
+        self._digests: dict[Snapshot, frozenset[bytes]] = {}
+        """Of the snapshot that was read last: its reader comes once for every chunk."""
 
     def create(self) -> None:
         """Make the directory and the empty chunk store."""
@@ -166,6 +168,15 @@ class Datastore:
     def index(self, snapshot: Snapshot, filename: str) -> FixedIndex:
         """The index of a disk image; FileNotFoundError, DamagedIndex."""
         return FixedIndex.decode((snapshot.path(self.base) / filename).read_bytes())
+
+    def digests(self, snapshot: Snapshot) -> frozenset[bytes]:
+        """Every chunk that a snapshot refers to."""
+        if snapshot not in self._digests:
+            self._digests.clear()
+            images = snapshot.path(self.base).glob("*.fidx")
+            found = (digest for image in images for digest in FixedIndex.decode(image.read_bytes()).digests)
+            self._digests[snapshot] = frozenset(found)
+        return self._digests[snapshot]
 
     def blob(self, snapshot: Snapshot, filename: str) -> bytes:
         """The content of a `.blob` file of a snapshot; FileNotFoundError, DamagedBlob."""

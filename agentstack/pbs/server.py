@@ -15,6 +15,7 @@ from agentstack.access.identity import Unauthorized
 from agentstack.api.dialect import PBS
 from agentstack.api.proxy import Answer
 from agentstack.api.reply import Reply
+from agentstack.api.request import Target
 from agentstack.api.server import ApiServer
 from agentstack.errors import AgentError, ParameterError
 from agentstack.pbs.access import DENIED, FAILED, Access
@@ -48,9 +49,9 @@ class PbsApiServer(ApiServer):
             failure = AgentError(FAILED, status=failure.status)
         return Response(status=self.dialect.status(failure), text=failure.text)
 
-    async def _answer(self, incoming: BaseRequest, path: str) -> Reply | StreamResponse | Answer:
+    async def _answer(self, incoming: BaseRequest, target: Target) -> Reply | StreamResponse | Answer:
         try:
-            return await super()._answer(incoming, path)
+            return await super()._answer(incoming, target)
         except Unauthorized as error:
             # one text for all of them, and a body (facts §20.2)
             raise AgentError(FAILED, status=error.status) from error

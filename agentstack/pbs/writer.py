@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from agentstack.pbs.blob import encode
+from agentstack.pbs.blob import DamagedBlob, decode, encode
 from agentstack.pbs.chunks import write_durably
 from agentstack.pbs.index import FixedIndex
 from agentstack.pbs.snapshots import BackupFile, Manifest, Snapshot
@@ -48,6 +48,12 @@ class SnapshotWriter:
         written = self.store.chunks.insert_blob(digest, blob, self._now)
         self._count(written)
         return written
+
+    def received(self, digest: bytes, blob: bytes) -> int:
+        """As `chunk_blob`, for a chunk from elsewhere; raises DamagedBlob if it is not what its digest says."""
+        if hashlib.sha256(decode(blob)).digest() != digest:
+            raise DamagedBlob("detected chunk with wrong digest.")
+        return self.chunk_blob(digest, blob)
 
     def image(self, filename: str, index: FixedIndex) -> None:
         """Add a disk image whose chunks are all stored; raises MissingChunk if one is not."""
