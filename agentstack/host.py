@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentstack.cluster.membership import Membership
     from agentstack.guests.guests import Guests
     from agentstack.manager import Manager
+    from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
     from agentstack.shell.server import ShellServer
@@ -71,7 +72,9 @@ PARTS = (
     Entry("certificates", "agentstack.certificates", "Certificates"),
     Entry("access", "agentstack.access", "Access"),
     Entry("task_service", "agentstack.tasks", "TaskService"),
-    Entry("disks", "agentstack.storage.disks", "Disks"),
+    Entry("certificates", "agentstack.pbs.certificates", "Certificates", ("pbs",)),
+    Entry("task_service", "agentstack.pbs.tasks", "TaskService", ("pbs",)),
+    Entry("disks", "agentstack.storage.disks", "Disks", ("pve", "pbs")),
     Entry("zfs", "agentstack.storage.zfs", "Zfs"),
     Entry("ceph", "agentstack.ceph.service", "Ceph"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
@@ -80,6 +83,7 @@ PARTS = (
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
     Entry("pvestatd", "agentstack.pvestatd", "Statd"),
     Entry("api", "agentstack.api.server", "ApiServer"),
+    Entry("pbs", "agentstack.pbs.server", "BackupServer", ("pbs",)),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
     Entry("manager", "agentstack.manager", "Manager"),
 )
@@ -103,6 +107,7 @@ class Host:
     files: ClusterFiles
     guests: Guests
     manager: Manager
+    pbs: BackupServer
     replication: Replication
     pvestatd: Statd
     shell: ShellServer
@@ -153,7 +158,7 @@ class Host:
     def facts(self) -> dict[str, Any]:
         """What makes this host recognisable to clients that have not talked to it yet (`STATE/secrets.yml`)."""
         facts = install.public_facts(self.root)
-        return {"fingerprint": self.certificates.fingerprint, **facts} if self.kind == "pve" else facts
+        return {"fingerprint": self.certificates.fingerprint, **facts} if self.kind in ("pve", "pbs") else facts
 
     def report(self) -> dict[str, Any]:
         """What the status board shows: the host's place in its cluster, as the host itself sees it."""
