@@ -127,10 +127,10 @@ async def _health(host: Host) -> tuple[Any, str]:
 
 async def _tree(host: Host) -> tuple[Any, str]:
     cluster = await host.ceph.maps()
-    nodes = _tree_nodes(cluster)
+    nodes, tree = _tree_nodes(cluster), cluster.tree()
     lines = ["ID  CLASS  WEIGHT   TYPE NAME       STATUS  REWEIGHT"]
     for node in nodes:
-        weight = f"{node.get('crush_weight', 0):.5f}"
+        weight = f"{node['crush_weight'] if node['type'] == 'osd' else tree.buckets[node['id']].weight:.5f}"
         state = f"{node['status']:>6}  {node['reweight']:.5f}" if node["type"] == "osd" else ""
         lines.append(
             f"{node['id']:>3}  {node.get('device_class', ''):<5}  {weight}  {node['name']:<14} {state}".rstrip()
@@ -144,7 +144,7 @@ def _tree_nodes(cluster: ClusterMap) -> list[dict[str, Any]]:
         {"id": ROOT_ID, "name": "default", "type": "root", "type_id": 11, "children": list(ids.values())}
     ]
     for name, number in ids.items():
-        own = [osd for osd in cluster.osds.values() if osd.host == name]
+        own = sorted((osd for osd in cluster.osds.values() if osd.host == name), key=lambda osd: osd.id)
         nodes.append({"id": number, "name": name, "type": "host", "type_id": 1, "children": [osd.id for osd in own]})
         nodes += [
             {

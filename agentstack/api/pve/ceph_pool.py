@@ -45,6 +45,11 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _applying(pool: str, key: str, value: Any) -> str:
+    shown = next((parameter for parameter, setting in RENAMED.items() if setting == key), key)
+    return f"pool {pool}: applying {shown} = {value[0] if isinstance(value, list) else value}"
+
+
 def _entry(cluster: ClusterMap, pool: Pool) -> dict[str, Any]:
     capacity = sum(osd.size for osd in cluster.osds.values() if osd.up) // max(pool.size, 1)
     entry = {
@@ -92,10 +97,10 @@ async def create(call: Call) -> Json:
     async def work(task: Task) -> None:
         await host.ceph.group.execute("pool_create", name=name, now=int(host.clock.now()), **given)
         for key, value in given.items():
-            task.log(f"pool {name}: applying {key} = {value[0] if isinstance(value, list) else value}")
+            task.log(_applying(name, key, value))
         await host.clock.sleep(1)
         if add_storage:
-            await storage_config.create(host, "rbd", name, {"pool": name, "krbd": 0, "content": "rootdir,images"})
+            await storage_config.create(host, name, "rbd", {"pool": name, "krbd": 0, "content": "rootdir,images"})
 
     return host.tasks.start(call.identity, "cephcreatepool", name, work)
 
@@ -115,7 +120,7 @@ async def change(call: Call) -> Json:
             present = cluster.rules[pool.rule].name if key == "crush_rule" else getattr(pool, key)
             if present == value and key != "min_size":
                 continue
-            task.log(f"pool {name}: applying {key} = {value[0] if isinstance(value, list) else value}")
+            task.log(_applying(name, key, value))
             try:
                 await host.ceph.group.execute("pool_set", name=name, **{key: value})
             except AgentError as error:
