@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import pytest
 
-import agentstack
 from agentstack.api.dialect import PBS, PVE, Dialect
 from agentstack.api.server import load_branches
 from agentstack.api.tables import load, raw_methods
@@ -59,16 +57,3 @@ def test_what_behaves_is_declared(dialect: Dialect) -> None:
         (verb, path) for release in dialect.tables.values() for path, verbs in load(release).items() for verb in verbs
     }
     assert set(dialect.registry.handlers) <= declared
-
-
-def test_tasks_have_the_worker_types_of_the_server(shared_dir: Path) -> None:
-    """Every method that starts a task there has that worker type somewhere in the agents, if it behaves at all."""
-    listed = (shared_dir / "reference" / "pve-task-endpoints.md").read_text()
-    rows = re.findall(r"^\| (\w+) \| (/\S+) \| (\w+)", listed, re.MULTILINE)
-    sources = "".join(path.read_text() for path in Path(agentstack.__file__).parent.rglob("*.py"))
-    missing = [
-        f"{verb} {path}: {kind}"
-        for verb, path, kind in rows
-        if (verb, path) in PVE.registry.handlers and f'"{kind}"' not in sources
-    ]
-    assert missing == []
