@@ -18,8 +18,10 @@ from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, DELETE, UPDATE, Change, Wanted, plan_changes, raise_all
 from ._spec import ABSENT, PRESENT, Field, Item, Key, Spec
 from ._values import BOOLEAN, INTEGER, SET, Form, plain_text
+from ._wait import wait_until
 
 SHUTDOWN_TIMEOUT = 60
+REPORT_TIMEOUT = 30
 
 # Tags are separated by semicolons
 TAGS = Form(SET.normalise, ";".join, "list", "str")
@@ -158,6 +160,27 @@ class Guests(Collection):
         if change.actual.get("_running"):
             self.finish(self.api.client.post(f"{base}/status/stop"), change)
         self.finish(self.api.client.delete(base, {"purge": 1, "destroy-unreferenced-disks": 1}), change)
+
+    def verify(self, wanted: Sequence[Wanted], changes: Sequence[Change]) -> None:
+        """As ever, once the cluster's list shows who runs: each node reports its guests every ten seconds."""
+        powered = {
+            change.key[0]: change.item["started"] for change in changes if change.item.get("started") is not None
+        }
+
+        def all_seen() -> bool | None:
+            self.api.__dict__.pop("guests", None)
+            late = [vmid for vmid, runs in powered.items() if self._runs(vmid) not in (None, runs)]
+            return None if late else True
+
+        wait_until(all_seen, timeout=REPORT_TIMEOUT, what="the nodes' report of started and stopped guests")
+        super().verify(wanted, changes)
+
+    def _runs(self, vmid: int) -> bool | None:
+        """None if HA decides that, or the guest is gone."""
+        guest = self.api.guests.get(vmid)
+        if guest is None or guest.get("hastate") not in (None, "", "ignored"):
+            return None
+        return guest.get("status") == "running"
 
     def _config(self, vmid: int) -> Mapping[str, Any]:
         guest = self.api.guests[vmid]
