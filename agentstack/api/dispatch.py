@@ -55,6 +55,27 @@ class Dispatcher:
             return None
         return Found(method, path, hit[1])
 
+    def verbs(self, path: str) -> set[str]:
+        """What can be done with a path."""
+        hit = self.routes.match(path)
+        return set(self.table[hit[0]]) if hit else set()
+
+    def has_children(self, path: str) -> bool:
+        """Whether there is something below a path."""
+        hit = self.routes.match(path)
+        return hit is not None and any(other.startswith(f"{hit[0].rstrip('/')}/") for other in self.table)
+
+    def child_key(self, path: str) -> str | None:
+        """The key of a listing whose values lead further down."""
+        hit = self.routes.match(path)
+        if hit is None:
+            return None
+        listing = self.table[hit[0]].get("GET")
+        if listing is not None and listing.index is not None:
+            return listing.index[0]
+        below = {other.removeprefix(f"{hit[0]}/") for other in self.table if other.startswith(f"{hit[0]}/{{")}
+        return min((name.partition("/")[0].strip("{}") for name in below), default=None)
+
     def unknown(self, verb: str, path: str) -> AgentError:
         """The error for a path or verb that is not there."""
         return AgentError(self.dialect.unknown.format(verb=verb, path=path), status=self.dialect.unknown_status)
