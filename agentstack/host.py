@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import importlib
 import logging
-import re
 import signal
 import socket
 from collections.abc import Callable
@@ -16,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentstack import install
+from agentstack import install, ports
 from agentstack.clock import Clock
+from agentstack.reader import StackError
 from agentstack.stack import RELEASES, HostSpec, Kind, Stack
 from agentstack.supervisor_client import SupervisorClient
 
@@ -208,9 +207,12 @@ def main(stack: Stack, spec: HostSpec, state: Path, wire: socket.socket) -> int:
     install.install(stack, spec, state)
     try:
         asyncio.run(Host(stack, spec, state, supervisor).run())
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
-            raise
-        supervisor.failed(f"{spec.name} cannot listen: {re.sub(r'^.*?: ', '', str(error))}")
-        return 1
+    except OSError:
+        # all of its sockets are closed again: what is taken now is taken by another program
+        try:
+            ports.check(spec)
+        except StackError as taken:
+            supervisor.failed(str(taken))
+            return 1
+        raise
     return 0

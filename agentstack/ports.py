@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from agentstack.reader import StackError
-from agentstack.stack import FIRST_NET, LAST_NET, Stack
+from agentstack.stack import FIRST_NET, LAST_NET, HostSpec, Stack
 
 
 def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
@@ -26,7 +26,7 @@ def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
         if claim is None:
             raise StackError(f"network 127.{stack.net}.0.0/16 of {state} belongs to another stack{_holder(stack.net)}")
         try:
-            _check_ports(stack)
+            _check_all(stack)
         except StackError:
             claim.close()
             raise
@@ -38,7 +38,7 @@ def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
             continue
         candidate = stack.on_net(net)
         try:
-            _check_ports(candidate)
+            _check_all(candidate)
         except StackError as error:
             taken = error
             claim.close()
@@ -54,25 +54,25 @@ def hold_claim(descriptor: int) -> None:
     claim.detach()
 
 
-def describe_taken(host: str, address: str, port: int) -> str:
-    """Says that a port of a host is taken, and by which program if that can be read."""
-    program = _listener(address, port)
-    return f"{host}: {address} port {port} is taken by {program or 'another program'}"
+def check(host: HostSpec) -> None:
+    """StackError if one of the host's ports cannot be had: which, and which program has it if that can be read."""
+    for address, port in host.ports:
+        with socket.socket() as probe:
+            # as the servers do: connections of an earlier stack that linger in TIME_WAIT are no obstacle
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+                probe.listen(1)
+            except OSError as error:
+                reason = f"cannot be used: {error.strerror}"
+                if error.errno == errno.EADDRINUSE:
+                    reason = f"is taken by {_listener(address, port) or 'another program'}"
+                raise StackError(f"{host.name}: {address} port {port} {reason}") from error
 
 
-def _check_ports(stack: Stack) -> None:
+def _check_all(stack: Stack) -> None:
     for host in stack.hosts.values():
-        for address, port in host.ports:
-            with socket.socket() as probe:
-                # as the servers do: connections of an earlier stack that linger in TIME_WAIT are no obstacle
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port))
-                    probe.listen(1)
-                except OSError as error:
-                    if error.errno != errno.EADDRINUSE:
-                        raise StackError(f"{host.name}: {address} port {port}: {error.strerror}") from error
-                    raise StackError(describe_taken(host.name, address, port)) from error
+        check(host)
 
 
 def _claim(net: int) -> socket.socket | None:

@@ -123,7 +123,14 @@ class Supervisor:
                 machine.leave(boot_again=False)
 
     def status(self) -> Reply:
-        """What `agentstack status --json` prints (documented in the README)."""
+        """What `agentstack status --json` prints.
+
+        {stack, state_dir, net, scale, pid (of the supervisor, or null), up: all hosts answered at the start,
+         hosts: [{name, kind: pve|pbs|witness, version, site, power: on|off|booting|paused, ready: its services
+                  answer, address, api_url or null, pid or null, pss_mb or null, failure: text or null,
+                  cluster: null or {name, quorate, votes, expected, online: [names],
+                                    links: [{number, address, connected: how many peers, peers}]}}]}
+        """
         return {
             "stack": self.stack.name,
             "state_dir": str(self.state),
@@ -289,6 +296,10 @@ class Supervisor:
         if self.fabric is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.fabric, signal.SIGKILL)
+        # whoever waits for this process to end may take it that the others have ended
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
 
     def _finished(self) -> bool:
         return self.stopping and all(machine.pid is None for machine in self.machines.values())

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from typing import Any
@@ -57,4 +58,6 @@ class SupervisorClient:
         await asyncio.Event().wait()
 
     def _send(self, message: dict[str, Any]) -> None:
-        self.wire.send(json.dumps(message).encode())
+        # a supervisor that is paused or gone is no reason for a host to stop working: its lease sees to that
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            self.wire.send(json.dumps(message).encode())

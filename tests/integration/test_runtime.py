@@ -232,7 +232,8 @@ def test_everything_ends_with_the_supervisor_and_comes_back(own: StackFactory) -
     assert ends_within(pids, 2.0) == []
 
     assert "up in" in stack.up().stdout
-    assert (stack.dir / "hosts/pve1/disks/sda.img").read_bytes()[:15] == b"data of a guest"
+    with (stack.dir / "hosts/pve1/disks/sda.img").open("rb") as disk:
+        assert disk.read(15) == b"data of a guest"
     with connect(stack, "pve1") as client, client.open_sftp() as files, files.open("/etc/pve/kept.txt") as kept:
         assert kept.read() == b"kept\n"
     assert stack.secrets == secrets
