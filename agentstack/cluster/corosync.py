@@ -128,15 +128,18 @@ class Corosync:
 
     async def stop(self) -> None:
         """Leave the membership in an orderly way and end."""
-        if self._writer is not None:
-            self._transmit({"t": "leave"})
-            with contextlib.suppress(ConnectionError):
-                await self._writer.drain()
+        task = self.end()
+        if task is not None:
+            await asyncio.wait([task])
+
+    def end(self) -> asyncio.Task[None] | None:
+        """The same, without waiting for the last of it (the task)."""
+        self._transmit({"t": "leave"})
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait([task])
         self._lost()
+        return task
 
     def reload(self, identity: Identity) -> None:
         """Take a changed configuration into use."""
@@ -251,8 +254,11 @@ class Corosync:
         if old is None or old.ring != ring:
             self._keep_ring_sequence(ring[1])
             log.info("corosync: a new membership (%d.%x) was formed. Members: %s", *ring, sorted(members))
+        view = self.view
         for callback in self.events.view:
             callback()
+        if self.view is not view:
+            return
         if self.application is not None and (old is None or old.conf != self.view.conf):
             self.application.viewed(self.view)
 

@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import ipaddress
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentstack._shared.corosync_conf import CorosyncConf, CorosyncConfError, parse, read_config_version
 from agentstack.cluster import fabric
@@ -28,8 +28,6 @@ TOKEN, TOKEN_COEFFICIENT = 3000, 650
 """Milliseconds: corosync's own defaults (corosync.conf(5)); PVE 9.2 writes a coefficient of 125."""
 RELOAD_DELAY = 1.0
 """Seconds from a changed /etc/pve/corosync.conf to the reload that its writer causes (facts §6.5)."""
-VERSION_GRACE = 3.0
-"""Seconds in which members of a new membership may catch up with its configuration version."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,8 @@ class Membership:
         self.version = 1
         """Counts changes of what `.members` shows."""
         self._subscribers: list[Callable[[], None]] = []
-        self._ring: tuple[int, int] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._met = False
+        """Whether corosync, since its start, has been in a membership with others."""
         self._timers: list[asyncio.TimerHandle] = []
 
     async def start(self) -> None:
@@ -115,7 +113,8 @@ class Membership:
         return self.directory / "authkey"
 
     def start_corosync(self) -> None:
-        """Start (or restart) corosync with the host's own corosync.conf; a broken one keeps it from starting."""
+        """Start corosync with the host's own corosync.conf; a broken one keeps it from starting."""
+        self._met = False
         try:
             self.config = parse(self.config_file.read_text())
             self.corosync.start(self._identity(self.config))
@@ -159,6 +158,11 @@ class Membership:
         log.info("[dcdb] notice: wrote new corosync config '/etc/corosync/corosync.conf' (version = %d)", version)
         if by_this_node:
             self._later(RELOAD_DELAY, self.corosync.reload_everywhere)
+
+    async def restart_corosync(self) -> None:
+        """Stop corosync if it runs, and start it with the host's own corosync.conf if there is one."""
+        await self.corosync.stop()
+        await self.start()
 
     async def stop_corosync(self) -> None:
         """Stop corosync; the host stays configured for its cluster."""
@@ -245,7 +249,8 @@ class Membership:
         members = self.view.members
         own = members[self.node_id].expected if self.node_id in members else 0
         total = sum(member.votes for member in members.values())
-        return Votes(own, max(total, *(member.expected for member in members.values())), total)
+        # votequorum never expects fewer votes than there are
+        return Votes(max(own, total), max(total, *(member.expected for member in members.values())), total)
 
     @property
     def expected_votes(self) -> int:
@@ -298,16 +303,13 @@ class Membership:
 
     def _viewed(self) -> None:
         view = self.view
-        if view is not None and view.ring != self._ring:
-            self._ring = view.ring
-            self._later(VERSION_GRACE, self._check_version)
+        if view is not None and len(view.members) > 1 and not self._met:
+            self._met = True
+            self._check_version(max(member.config_version for member in view.members.values()))
         self.changed()
 
-    def _check_version(self) -> None:
-        """A corosync that meets members with a newer configuration than its own ends (corosync's cmap)."""
-        if self.view is None:
-            return
-        newest = max(member.config_version for member in self.view.members.values())
+    def _check_version(self, newest: int) -> None:
+        """A corosync that in its first membership meets a newer configuration than its own ends (corosync's cmap)."""
         if newest > self.config_version:
             self.reload()
         if newest > self.config_version:
@@ -319,7 +321,7 @@ class Membership:
             self._killed()
 
     def _killed(self) -> None:
-        self._spawn(self.stop_corosync())
+        self.corosync.end()
 
     def _identity(self, config: CorosyncConf) -> Identity:
         own = config.node(self.host.name)
@@ -355,11 +357,6 @@ class Membership:
         loop = asyncio.get_running_loop()
         self._timers = [timer for timer in self._timers if timer.when() > loop.time() and not timer.cancelled()]
         self._timers.append(loop.call_later(self.host.clock.real(seconds), call))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _milliseconds(value: object, default: int) -> int:

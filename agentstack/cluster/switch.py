@@ -9,7 +9,6 @@ the memberships (`ether`, `topology`); each gets a ring id and one order of mess
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 from dataclasses import replace
