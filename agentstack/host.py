@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentstack.cluster.files import ClusterFiles
     from agentstack.cluster.membership import Membership
     from agentstack.guests.guests import Guests
+    from agentstack.guests.tunnel import TunnelServer
     from agentstack.manager import Manager
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
@@ -78,6 +79,7 @@ PARTS = (
     Entry("ceph", "agentstack.ceph.service", "Ceph"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
     Entry("guests", "agentstack.guests.guests", "Guests"),
+    Entry("migration", "agentstack.guests.migrate", "make_server"),
     Entry("replication", "agentstack.replication", "Replication"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
     Entry("pvestatd", "agentstack.pvestatd", "Statd"),
@@ -106,6 +108,7 @@ class Host:
     files: ClusterFiles
     guests: Guests
     manager: Manager
+    migration: TunnelServer
     pbs: BackupServer
     replication: Replication
     pvestatd: Statd

@@ -9,11 +9,12 @@ from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
-from agentstack.errors import AgentError
+from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
-from agentstack.guests import create, drives, operations, snapshots, update
+from agentstack.guests import create, drives, migrate, operations, snapshots, update
 from agentstack.guests.config import KINDS, LXC, QEMU, GuestConfig, Kind
 from agentstack.manager import config as ha
+from agentstack.manager import motion
 from agentstack.tasks import Task
 
 TEXTS = {"no_snapshot": "snapshot '{name}' does not exist"}
@@ -312,3 +313,92 @@ async def reset(call: Call) -> Json:
 async def unlink(call: Call) -> Json:
     params: dict[str, Any] = {"delete": call["idlist"]}
     await update.update(call.host, call.identity, QEMU, call["vmid"], params)
+
+
+# ---- migration ------------------------------------------------------------------------------------------------------
+
+
+@pve("GET", "/nodes/{node}/qemu/{vmid}/migrate")
+async def vm_migration_preconditions(call: Call) -> Json:
+    return _preconditions(QEMU, call)
+
+
+@pve("GET", "/nodes/{node}/lxc/{vmid}/migrate")
+async def container_migration_preconditions(call: Call) -> Json:
+    return _preconditions(LXC, call)
+
+
+def _preconditions(kind: Kind, call: Call) -> Json:
+    host = call.host
+    if (target := call.get("target")) == host.name:
+        raise ParameterError({"target": migrate.TEXTS["local"]})
+    answer = migrate.preconditions(host, kind, call["vmid"], target)
+    if not ha.has_rules(host) or sid(kind, call) not in host.manager.resources():
+        return answer
+    refused = answer["not_allowed_nodes" if kind is QEMU else "not-allowed-nodes"] if target is None else {}
+    allowed = answer.get("allowed_nodes" if kind is QEMU else "allowed-nodes", [])
+    dependent: set[str] = set()
+    for node in [target] if target else list(allowed):
+        comigrated, blocking = motion.moves(host, sid(kind, call), node)
+        dependent |= set(comigrated)
+        if blocking:
+            refused.setdefault(node, {})["blocking-ha-resources"] = blocking
+            if node in allowed:
+                allowed.remove(node)
+    if dependent:
+        answer["dependent-ha-resources"] = sorted(dependent)
+    return answer
+
+
+@pve("POST", "/nodes/{node}/qemu/{vmid}/migrate")
+async def migrate_vm(call: Call) -> Json:
+    request = migrate.Request(
+        call["target"],
+        online=bool(call.get("online")),
+        with_local_disks=bool(call.get("with-local-disks")),
+        storages=call.get("targetstorage"),
+        network=call.get("migration_network") or migrate.network(call.host),
+        force=bool(call.get("force")),
+    )
+    return _migrate(QEMU, call, request, "qmigrate")
+
+
+@pve("POST", "/nodes/{node}/lxc/{vmid}/migrate")
+async def migrate_container(call: Call) -> Json:
+    request = migrate.Request(
+        call["target"],
+        restart=bool(call.get("restart")),
+        timeout=call.get("timeout", 180),
+        storages=call.get("target-storage"),
+        network=migrate.network(call.host),
+    )
+    return _migrate(LXC, call, request, "vzmigrate")
+
+
+def _migrate(kind: Kind, call: Call, request: migrate.Request, task_type: str) -> Json:
+    host, vmid = call.host, call["vmid"]
+    migrate.check(host, kind, vmid, request)
+    if is_managed(kind, call):
+        return ha_task(
+            kind, call, "hamigrate", f"migration for {kind.label} {vmid} to node {request.target}", _ha_migrate(kind)
+        )
+
+    async def work(task: Task) -> None:
+        await migrate.migrate(host, kind, vmid, request, task.log)
+
+    return host.tasks.start(call.identity, task_type, str(vmid), work)
+
+
+def _ha_migrate(kind: Kind) -> Action:
+    async def action(call: Call, task: Task) -> None:
+        host, target = call.host, call["target"]
+        command = "migrate" if kind is QEMU else "relocate"
+        if ha.has_rules(host):
+            _, blocking = motion.moves(host, sid(kind, call), target)
+            for other in blocking:
+                task.log(f"resource '{other['sid']}' on target node '{target}' is in negative affinity")
+            if blocking:
+                raise AgentError(f"cannot migrate resource '{sid(kind, call)}' to node '{target}'")
+        await host.manager.queue(f"{command} {sid(kind, call)} {target}")
+
+    return action
