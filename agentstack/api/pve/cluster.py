@@ -163,7 +163,7 @@ def node_rows(call: Call) -> list[dict[str, Any]]:
 
 def _nodes(call: Call) -> list[dict[str, Any]]:
     rows = [{**row, "cgroup-mode": 2} if row["status"] == "online" else row for row in node_rows(call)]
-    states = {} if call.host.release.startswith("8.") else _ha(call).get("node_status", {})
+    states = _ha(call).get("node_status", {})
     return [{**row, "hastate": states[row["node"]]} if row["node"] in states else row for row in rows]
 
 

@@ -28,7 +28,9 @@ def _head(name: str, pool: Pool) -> dict[str, Any]:
 
 def _members(call: Call, pool: Pool) -> list[dict[str, Any]]:
     wanted = call.get("type")
-    rows = [row for row in guest_rows(call) if row["vmid"] in pool.vms]
+    hidden = ("hastate", "pool")
+    guests = [row for row in guest_rows(call) if row["vmid"] in pool.vms]
+    rows = [{key: value for key, value in row.items() if key not in hidden} for row in guests]
     rows += [row for row in storage_rows(call) if row["storage"] in pool.storages]
     return [row for row in rows if wanted in (None, row["type"])]
 
