@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp.web import BaseRequest, Response, StreamResponse
 
-from agentstack.access.identity import Unauthorized
+from agentstack.access.identity import Identity, Unauthorized
 from agentstack.api.dialect import PBS
+from agentstack.api.dispatch import Dispatcher, Found
 from agentstack.api.proxy import Answer
 from agentstack.api.reply import Reply
 from agentstack.api.request import Target
@@ -27,6 +29,17 @@ if TYPE_CHECKING:
     from agentstack.host import Host
 
 
+class PbsDispatcher(Dispatcher):
+    """The API tree of a backup server, which knows no node but itself."""
+
+    def admit(self, found: Found, identity: Identity, given: Mapping[str, Any]) -> dict[str, Any]:
+        raw = super().admit(found, identity, given)
+        node = found.values.get("node", "localhost")
+        if node not in ("localhost", self.host.name):
+            raise ParameterError({"node": f"no such node '{node}'"})
+        return raw
+
+
 class PbsApiServer(ApiServer):
     """The HTTPS server of a backup server."""
 
@@ -35,6 +48,7 @@ class PbsApiServer(ApiServer):
 
     def __init__(self, host: Host, accounts: Access, transfer: Transfer) -> None:
         super().__init__(host, accounts)
+        self.dispatcher = PbsDispatcher(host, accounts, self.dialect)
         self.transfer = transfer
 
     async def serve(self, incoming: BaseRequest) -> StreamResponse:

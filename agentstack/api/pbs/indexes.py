@@ -27,6 +27,9 @@ LISTINGS = (
 )
 UPGRADES = {"/backup": "proxmox-backup-protocol-v1", "/reader": "proxmox-backup-reader-protocol-v1"}
 
+PACKAGING = "1"
+"""The packages' own number behind the version."""
+
 
 def _listing(path: str) -> Handler:
     base = "/" + path.strip("/")
@@ -54,8 +57,7 @@ for _path, _protocol in UPGRADES.items():
 
 @pbs("GET", "/version")
 async def version(call: Call) -> Json:
-    release = call.host.version.rpartition(".")
-    return {"version": release[0], "release": release[2], "repoid": call.host.repoid}
+    return {"version": call.host.version, "release": PACKAGING, "repoid": call.host.repoid}
 
 
 @pbs("GET", "/ping")
