@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ PATIENCE = 300
 """Seconds for one run of a playbook, ten times what it takes."""
 
 RECAP = re.compile(r"^(\S+)\s+: (ok=\d+ .*)$", re.MULTILINE)
-VOLATILE = re.compile(r"/(priv/lock|authkey\.pub|priv/authkey\.key|\.|nodes/[^/]+/lrm_status|ha/manager_status)")
+VOLATILE = re.compile(
+    r"/etc/pve/(priv/lock|authkey\.pub|priv/authkey\.key|\.|nodes/[^/]+/lrm_status|ha/manager_status)|/tasks/active$"
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,14 @@ class Lab:
             assert answer.ok, f"{method} {path}: {answer.status_code} {answer.reason} {answer.text}"
             return answer.json()["data"]
 
+    def task(self, node: str, method: str, path: str, **data: Any) -> None:
+        """A call that starts a task, and the task's end."""
+        upid = self.api(node, method, path, **data)
+        deadline = time.monotonic() + 30
+        while (status := self.api(node, "GET", f"/nodes/{node}/tasks/{upid}/status"))["status"] == "running":
+            assert time.monotonic() < deadline, status
+        assert status["exitstatus"] == "OK", status
+
     def files(self) -> dict[str, bytes]:
         """What is written on the hosts: configuration and the logs of tasks, without what changes by itself."""
         found = {}
@@ -137,7 +148,7 @@ class Lab:
             for part in ("etc", "var/log/pve/tasks"):
                 for path in sorted((host / part).rglob("*")):
                     name = str(path.relative_to(self.directory))
-                    if path.is_file() and not VOLATILE.search(name.partition("/etc/pve")[2]):
+                    if path.is_file() and not VOLATILE.search(name):
                         found[name] = path.read_bytes()
         return found
 

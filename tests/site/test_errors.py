@@ -19,8 +19,8 @@ WRONG_FINGERPRINT = ":".join(["AB"] * 32)
 
 # What is wrong → the variables that make it so, and the words that must be said in this order
 WRONG_VARIABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "password": ({"pve_api_password": "wrong"}, ["pve1", "authentication failure", "pve_api_password"]),
-    "fingerprint": ({"pve_fingerprint": WRONG_FINGERPRINT}, ["pve1", "fingerprint", "pve_fingerprint"]),
+    "password": ({"pve_api_password": "wrong"}, ["pve1: ", "authentication failure", "pve_api_password"]),
+    "fingerprint": ({"pve_fingerprint": WRONG_FINGERPRINT}, ["pve1: ", "fingerprint", "pve_fingerprint"]),
     "type of a variable": ({"pve_links": 7}, ["pve_links", "list"]),
     "type of a later role's variable": ({"pve_guests": "six"}, ["pve_guests: must be a list, is text"]),
     "type of a field": ({"pve_guests": [{"vmid": "x1", "node": "pve1"}]}, ["pve_guests[0]", "vmid", "int"]),
@@ -37,7 +37,7 @@ WRONG_VARIABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "one guest twice": ({"pve_guests": [{"vmid": 101}, {"vmid": 101}]}, ["pve_guests[1] (101)", "pve_guests[0]"]),
     "disk in use": (
         {"pve_zfs_pools": [{"node": "pve2", "name": "tank", "raidlevel": "single", "devices": ["/dev/sda"]}]},
-        ["pve2", "/dev/sda", "pve_zfs_pools[0]"],
+        ["pve_zfs_pools[0] (tank): /dev/sda on pve2 is in use"],
     ),
     "too few disks": (
         {
@@ -45,7 +45,7 @@ WRONG_VARIABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
                 {"node": "*", "name": "tank", "raidlevel": "mirror", "devices": {"model": "NONE", "count": 2}}
             ]
         },
-        ["NONE", "pve_zfs_pools[0]"],
+        ["pve_zfs_pools[0] (tank): pve1 has 0 unused disks of the 2 wanted"],
     ),
 }
 
@@ -63,7 +63,7 @@ def test_wrong_variable(module_lab, what: str) -> None:
 
 def test_node_with_guests(module_lab) -> None:
     lab = module_lab
-    lab.api("pve2", "POST", "/nodes/pve2/qemu", vmid=900, name="old")
+    lab.task("pve2", "POST", "/nodes/pve2/qemu", vmid=900, name="old")
     before = lab.files()
     try:
         run = lab.site()
@@ -72,7 +72,7 @@ def test_node_with_guests(module_lab) -> None:
         assert run.says("pve2", "900"), run.output
         assert lab.files() == before
     finally:
-        lab.api("pve2", "DELETE", "/nodes/pve2/qemu/900")
+        lab.task("pve2", "DELETE", "/nodes/pve2/qemu/900")
 
 
 def inventory(tmp_path: Path, text: str) -> str:
