@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .stacks import RunningStack, StackFactory
+from .stacks import RunningStack, StackFactory, free_net
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +21,7 @@ def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFac
     """Makes stacks: `stack_factory(hosts=2, scale=20, **rest of the stack file)`.
 
     `hosts` is a number (pve1 …) or the mapping of a stack file. `up=False` only writes the file. The directory is
-    under the tests' temporary directory, the network number the first free one; at the end every stack is taken down.
+    under the tests' temporary directory; at the end every stack is taken down.
     """
     made: list[RunningStack] = []
 
@@ -29,7 +29,7 @@ def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFac
         directory = tmp_path_factory.mktemp("stack")
         if isinstance(hosts, int):
             hosts = {f"pve{number}": {"kind": "pve"} for number in range(1, hosts + 1)}
-        content = {"name": "test", "scale": scale, "boot_time": 2, **definition, "hosts": hosts}
+        content = {"name": "test", "net": free_net(), "scale": scale, "boot_time": 2, **definition, "hosts": hosts}
         file = directory / "stack.yml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         stack = RunningStack(directory / "state", file, content)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from agentstack import control
+from agentstack import control, launch, stackfile
+from agentstack.ports import claim_net
+from agentstack.reader import StackError
+from agentstack.stack import LAST_NET
 
 T = TypeVar("T")
 
@@ -75,8 +79,8 @@ class RunningStack:
         return done
 
     def down(self) -> None:
-        """`agentstack down`."""
-        self.run("down")
+        """As `agentstack down` does; nothing if it is not up."""
+        launch.down(self.dir)
 
     def status(self) -> dict[str, Any]:
         """The document of `agentstack status --json`, asked of the supervisor itself."""
@@ -87,9 +91,8 @@ class RunningStack:
         return next(host for host in self.status()["hosts"] if host["name"] == name)
 
     def power(self, action: str, host: str) -> None:
-        """Press a power button."""
-        done = self.run("power", action, host)
-        assert done.returncode == 0, done.stderr
+        """Press a power button, as `agentstack power` does."""
+        control.request(self.dir, {"do": "power", "host": host, "action": action})
 
     def wait_ready(self, host: str, timeout: float = 15.0) -> dict[str, Any]:
         """Wait until a host's services answer."""
@@ -121,6 +124,21 @@ class RunningStack:
         """`secrets.yml`: root's password, fingerprints, SSH host keys."""
         answer: dict[str, Any] = yaml.safe_load((self.dir / "secrets.yml").read_text())
         return answer
+
+
+def free_net() -> int:
+    """A network number that no stack has, outside of those that stacks choose by themselves: a stack that a test takes
+    down for a while would lose its number to the next one that comes up on this machine."""
+    numbers = list(range(LAST_NET + 1, 255))
+    random.shuffle(numbers)
+    for net in numbers:
+        try:
+            _, claim = claim_net(stackfile.loads("hosts: {any: {}}", net=net), Path())
+        except StackError:
+            continue
+        claim.close()
+        return net
+    raise AssertionError("every network number is taken")
 
 
 StackFactory = Callable[..., RunningStack]

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from agentstack import stackfile
-from agentstack.ports import claim_net
+from agentstack.stack import FIRST_NET, LAST_NET
 
 from ..stacks import RunningStack, StackFactory, ends_within, wait_until
 
@@ -124,22 +124,22 @@ def test_another_stack_file_is_refused(stack: RunningStack, tmp_path: Path) -> N
 
 def test_another_net_is_refused(stack: RunningStack) -> None:
     net = stack.status()["net"]
-    done = stack.run("up", "--net", str(net % 127 + 1))
+    done = stack.run("up", "--net", str(net - 1))
     assert (done.returncode, f"holds a stack on net {net}; it cannot be moved" in done.stderr) == (1, True)
 
 
 def test_a_net_belongs_to_one_stack(stack: RunningStack, own: StackFactory) -> None:
-    second = own(1, up=False)
-    done = second.run("up", "--file", second.file, "--net", str(stack.status()["net"]))
+    second = own(1, up=False, net=stack.status()["net"])
+    done = second.run("up", "--file", second.file)
     assert done.returncode == 1
     assert f"belongs to another stack (process {stack.status()['pid']})" in done.stderr
     assert not second.dir.exists()
 
 
-def test_stacks_live_side_by_side(stack: RunningStack, own: StackFactory) -> None:
-    second = own(1)
-    assert second.status()["net"] != stack.status()["net"]
-    second.down()
+def test_a_stack_without_a_number_takes_the_first_free_one(own: StackFactory) -> None:
+    stack = own(1, net=None)
+    assert FIRST_NET <= stack.status()["net"] <= LAST_NET
+    stack.down()
 
 
 def test_the_secrets_stay_secret(stack: RunningStack) -> None:
@@ -178,11 +178,9 @@ def test_down_ends_everything_and_up_brings_it_back(own: StackFactory) -> None:
 
 def test_a_port_of_another_program(own: StackFactory) -> None:
     stack = own(3, up=False)
-    candidate, claim = claim_net(stackfile.load(stack.file), stack.dir)
-    claim.close()
-    address = candidate.hosts["pve2"].address
+    address = stackfile.load(stack.file).hosts["pve2"].address
     with socket.create_server((address, 8006)):
-        done = stack.run("up", "--file", stack.file, "--net", str(candidate.net))
+        done = stack.run("up", "--file", stack.file)
     assert done.returncode == 1
     assert done.stderr.startswith(f"agentstack: pve2: {address} port 8006 is taken by ")
     assert f"(process {os.getpid()})" in done.stderr
@@ -259,13 +257,13 @@ def test_power(own: StackFactory) -> None:
     wait_until(lambda: stack.host("pve1")["power"] == "off")
     assert stack.host("pve2")["ready"]
 
-    stack.power("on", "pve1")
+    assert stack.run("power", "on", "pve1").returncode == 0
     assert stack.wait_ready("pve1")["pid"] != first
 
     stack.power("pause", "pve1")
     assert stack.host("pve1")["power"] == "paused"
     with pytest.raises(TimeoutError):
-        _banner(stack.host("pve1")["address"])
+        _banner(stack.host("pve1")["address"], timeout=0.3)
     stack.power("resume", "pve1")
     assert _banner(stack.host("pve1")["address"]).startswith(b"SSH-2.0")
 
@@ -283,8 +281,8 @@ def test_power(own: StackFactory) -> None:
     stack.down()
 
 
-def _banner(address: str) -> bytes:
-    with socket.create_connection((address, 2222), timeout=0.5) as connection:
+def _banner(address: str, timeout: float = 10) -> bytes:
+    with socket.create_connection((address, 2222), timeout=timeout) as connection:
         return connection.recv(64)
 
 
