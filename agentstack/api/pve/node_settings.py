@@ -66,6 +66,5 @@ async def get_subscription(call: Call) -> Json:
         "status": "notfound",
         "message": "There is no subscription key",
         "serverid": hashlib.md5(key, usedforsecurity=False).hexdigest().upper(),
-        "sockets": 1,
         "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
     }
