@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from agentstack._shared.lists import split_list
 from agentstack.ceph.rbd import RbdPool
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
-from agentstack.storage import config, pbs_client, sparse
+from agentstack.storage import config, sparse
+from agentstack.storage.pbs import PbsStorage
 from agentstack.storage.types import STORAGE_TYPES
 from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
 from agentstack.storage.volumes import Backend, Directory, Usage, Volume, ZfsPool
@@ -48,7 +50,9 @@ class Storages:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._root_used = (0.0, 0)
+        self.pbs = PbsStorage(host)
         self.backends: dict[str, Backend] = {
+            "pbs": self.pbs,
             "dir": Directory(host),
             "btrfs": Directory(host),
             "zfspool": ZfsPool(host),
@@ -56,10 +60,12 @@ class Storages:
         }
 
     async def start(self) -> None:
-        """Storages are activated when they are used."""
+        """Storages are activated when they are used; those on backup servers are looked at regularly."""
+        await self.pbs.start()
 
     async def stop(self) -> None:
-        """Nothing is held open."""
+        """Look at no server any more."""
+        await self.pbs.stop()
 
     # ---- configuration hooks ----------------------------------------------------------------------------------------
 
@@ -70,13 +76,12 @@ class Storages:
 
     async def activate(self, entry: Entry, secrets: dict[str, str] | None = None) -> None:
         """Make a storage usable here. Raises AgentError with the server's reason."""
-        if backend := self.backends.get(entry.type):
+        if entry.type == "pbs":
+            await self.pbs.activate(entry, (secrets or {}).get("password"))
+        elif backend := self.backends.get(entry.type):
             await backend.activate(entry)
         elif entry.type in _REMOTE:
             raise AgentError(TEXTS["offline"].format(id=entry.id))
-        elif entry.type == "pbs":
-            password = (secrets or {}).get("password") or config.secret(self.host, entry, "password") or ""
-            await pbs_client.check_datastore(entry.id, entry.values, password)
         elif entry.type == "cephfs":
             raise AgentError(TEXTS["mount"])
         elif entry.type == "esxi":
@@ -176,6 +181,27 @@ class Storages:
         entry = self.entry(ident)
         form = form or entry.values.get("format") or STORAGE_TYPES[entry.type].formats[0]
         return f"{ident}:{self.backend(entry).allocate(entry, vmid, name, form, size)}"
+
+    async def refresh(self, ident: str | None = None, *, content: bool = False) -> None:
+        """Ask the servers behind storages (all, or one) for what `status`, and `volumes` with `content`, tell of them.
+
+        Raises AgentError if the content of one cannot be read.
+        """
+        entries, _ = config.read(self.host)
+        servers = [
+            entry
+            for entry in entries.values()
+            if ident in (None, entry.id) and entry.type == "pbs" and config.is_enabled(entry, self.host.name)
+        ]
+        await asyncio.gather(*(self.pbs.read(entry) if content else self.pbs.refresh(entry) for entry in servers))
+
+    async def remove(self, volid: str) -> None:
+        """Remove a volume, wherever it is."""
+        backend, entry, name = self._locate(volid)
+        if entry.type == "pbs":
+            await self.pbs.remove(entry, name)
+        else:
+            backend.free(entry, name)
 
     def free(self, volid: str) -> None:
         """Remove a volume."""

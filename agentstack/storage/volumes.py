@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
@@ -59,6 +59,8 @@ class Volume:
     used: int
     created: int
     vmid: int | None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the listing of a backup tells: notes, protection, verification."""
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def _formats(entry: Entry) -> dict[str, Any]:
 @pve("GET", "/nodes/{node}/storage")
 async def list_node_storages(call: Call) -> Json:
     host = call.host
+    await host.storage.refresh(call.get("storage"))
     entries, _ = config.read(host)
     if (only := call.get("storage")) and only not in entries:
         raise AgentError(config.TEXTS["missing"].format(id=only))
@@ -103,7 +104,9 @@ def _node_entry(call: Call) -> Entry:
 
 @pve("GET", "/nodes/{node}/storage/{storage}/status")
 async def storage_status(call: Call) -> Json:
-    return call.host.storage.status(_node_entry(call))
+    entry = _node_entry(call)
+    await call.host.storage.refresh(entry.id)
+    return call.host.storage.status(entry)
 
 
 def _row(volume: Volume) -> dict[str, Any]:
@@ -115,11 +118,12 @@ def _row(volume: Volume) -> dict[str, Any]:
         row["used"] = volume.used
     if volume.vmid is not None:
         row["vmid"] = volume.vmid
-    return row
+    return row | dict(volume.extra)
 
 
 @pve("GET", "/nodes/{node}/storage/{storage}/content")
 async def list_content(call: Call) -> Json:
+    await call.host.storage.refresh(call["storage"], content=True)
     volumes = call.host.storage.volumes(call["storage"], call.get("vmid"))
     wanted = call.get("content")
     return [_row(volume) for volume in volumes if wanted in (None, _listed_as(call, volume))]
@@ -174,6 +178,7 @@ def _check_volume_access(call: Call, volid: str) -> None:
 @pve("GET", "/nodes/{node}/storage/{storage}/content/{volume}")
 async def read_volume(call: Call) -> Json:
     volid = _volume(call)
+    await call.host.storage.refresh(volid.partition(":")[0], content=True)
     _check_volume_access(call, volid)
     call.host.storage.path(volid)
     storage = call.host.storage
@@ -184,12 +189,13 @@ async def read_volume(call: Call) -> Json:
 @pve("DELETE", "/nodes/{node}/storage/{storage}/content/{volume}")
 async def free_volume(call: Call) -> Json:
     host, volid = call.host, _volume(call)
+    await host.storage.refresh(volid.partition(":")[0], content=True)
     _check_volume_access(call, volid)
     owner = _owner(call, volid)
     storage = volid.partition(":")[0]
 
     async def work(task: Task) -> None:
-        host.storage.free(volid)
+        await host.storage.remove(volid)
         await host.clock.sleep(1)
         task.log(f"Removed volume '{volid}'")
 
