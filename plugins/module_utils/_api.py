@@ -57,7 +57,7 @@ class Api:
                 return
         except (ConnectError, TrustError) as error:
             raise error.at(where) from error
-        what = f"node {name} is not a member of the cluster" if kind == "node" else f"there is no guest {name}"
+        what = f"{name} is not a member of the cluster" if kind == "node" else f"there is no guest {name}"
         if not self.check_mode:
             raise InputError(
                 what, where=where, hint=f"There are: {', '.join(str(each) for each in sorted(known)) or 'none'}."

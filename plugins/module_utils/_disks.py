@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -38,6 +39,18 @@ def why_used(disk: Disk) -> str:
     if int(disk.get("osdid", -1)) >= 0:
         return f"osd.{disk['osdid']}"
     return "mounted" if int(disk.get("mounted") or 0) else ""
+
+
+# What the logical drives of RAID controllers call themselves: ZFS and Ceph must have the disks themselves
+_CONTROLLERS = re.compile(
+    r"PERC|MegaRAID|LOGICAL VOLUME|Smart ?Array|ServeRAID|RAID\b|Virtual Disk|\bMR9\d{3}|\bAVAGO\b|\bARECA\b|Adaptec",
+    re.IGNORECASE,
+)
+
+
+def behind_controller(disk: Disk) -> bool:
+    """Whether a disk looks like a logical drive of a RAID controller."""
+    return _CONTROLLERS.search(f"{disk.get('vendor') or ''} {disk.get('model') or ''}") is not None
 
 
 def check_devices(devices: Any, where: str) -> None:

@@ -82,17 +82,22 @@ class Guests(Collection):
         return wanted
 
     def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
-        """One list of all guests, then the configurations of those that are named, side by side."""
+        """One list of all guests, then the configurations of those that are named, side by side.
+
+        Whether they run is asked of their nodes: the list of the cluster is ten seconds behind (facts §5).
+        """
         self.api.__dict__.pop("guests", None)
         there = self.api.guests
         named = [vmid for vmid in sorted({int(want.item["vmid"]) for want in wanted}) if vmid in there]
         configs = all_or_error(side_by_side(self._config, named))
+        asked = {int(want.item["vmid"]) for want in wanted if "started" in want.item or want.state == ABSENT}
+        running = self._running({str(there[vmid]["node"]) for vmid in named if vmid in asked})
         return {
             (vmid,): {
                 **GUESTS.seen({**config, "vmid": vmid, "type": there[vmid]["type"]}),
                 "node": str(there[vmid]["node"]),
                 "_config": config,
-                "_running": there[vmid].get("status") == "running",
+                "_running": vmid in running,
                 "_managed": there[vmid].get("hastate") not in (None, "", "ignored"),
             }
             for vmid, config in zip(named, configs, strict=True)
@@ -181,6 +186,10 @@ class Guests(Collection):
         if guest is None or guest.get("hastate") not in (None, "", "ignored"):
             return None
         return guest.get("status") == "running"
+
+    def _running(self, nodes: set[str]) -> set[int]:
+        lists = all_or_error(side_by_side(lambda node: self.api.client.get(f"/nodes/{node}/qemu"), sorted(nodes)))
+        return {int(guest["vmid"]) for guests in lists for guest in guests if guest.get("status") == "running"}
 
     def _config(self, vmid: int) -> Mapping[str, Any]:
         guest = self.api.guests[vmid]

@@ -92,7 +92,7 @@ class ZfsPools(Collection):
 
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
         """Pools with their disks chosen, then storages."""
-        changes = self._with_disks(plan_changes(POOLS, wanted, actual))
+        changes = self._with_disks([_tidy(change) for change in plan_changes(POOLS, wanted, actual)])
         return [*changes, *self._plan_storages(wanted, actual)]
 
     def check(self, changes: Sequence[Change]) -> None:
@@ -185,8 +185,7 @@ class ZfsPools(Collection):
                 continue
             taken[node].update(paths)
             item = {**change.item, "devices": paths}
-            after = {name: value for name, value in item.items() if name not in ("destroy", "storage")}
-            chosen[change.key] = replace(change, item=item, set=item, after=after)
+            chosen[change.key] = replace(change, item=item, set=item, after={**change.after, "devices": paths})
         raise_all(errors)
         return [chosen.get(change.key, change) for change in changes]
 
@@ -207,6 +206,13 @@ class ZfsPools(Collection):
             if change:
                 changes.append(change)
         return changes
+
+
+def _tidy(change: Change) -> Change:
+    """Leave out of what is shown what is no setting of a pool."""
+    return replace(
+        change, after={name: change.after[name] for name in change.after if name not in ("destroy", "storage")}
+    )
 
 
 def _storage_change(name: str, nodes: list[str], entry: Mapping[str, Any] | None, where: str) -> Change | None:

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ceph's monitors and managers: one at a time, each awaited. Private to this collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._ceph import HERE, check_nodes, read
+from ._collection import Collection
+from ._errors import ApiError, InputError, StateError
+from ._plan import CREATE, DELETE, Change, Wanted
+from ._spec import IGNORE, PRESENT, Field, Item, Key, Spec
+from ._wait import wait_until
+
+MONITORS = Spec(
+    kind="monitor",
+    option="monitors",
+    keys=("id",),
+    path="/nodes/{node}/ceph/mon/{id}",
+    item_path="/nodes/{node}/ceph/mon/{id}",
+    fields=(
+        Field("node", api="host", required=True, fixed=True, sent=False),
+        Field("id", api="name", sent=False),
+        Field("address", api="mon-address", listed=False),
+    ),
+)
+
+MANAGERS = Spec(
+    kind="manager",
+    option="managers",
+    keys=("id",),
+    path="/nodes/{node}/ceph/mgr/{id}",
+    item_path="/nodes/{node}/ceph/mgr/{id}",
+    fields=(
+        Field("node", api="host", required=True, fixed=True, sent=False),
+        Field("id", api="name", sent=False),
+    ),
+)
+
+
+class Daemons(Collection):
+    """Daemons of one kind. The configuration is written under a lock, and quorum is needed after each."""
+
+    #: ``mon`` or ``mgr``
+    daemon: str
+    #: states in which a daemon serves
+    serving: frozenset[str]
+
+    def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
+        """A daemon is called like its node unless it is given another name."""
+        check_nodes(self.api, {str(w.item["node"]): w.where for w in wanted if w.state == PRESENT})
+        return wanted
+
+    def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
+        """All daemons of this kind."""
+        return self.by_key([daemon for daemon in self.daemons() if daemon.get("host")])
+
+    def daemons(self) -> list[Mapping[str, Any]]:
+        """The server's list; empty in check mode where Ceph is not there yet."""
+        found: list[Mapping[str, Any]] | None = read(self.api, f"{HERE}/{self.daemon}", self.spec.option)
+        return found or []
+
+    def create(self, change: Change) -> None:
+        """Make one and wait until it serves."""
+        path = self.spec.path.format(node=change.item["node"], id=change.item["id"])
+        self.finish(self.api.client.post(path, self.spec.payload(change.item)), change)
+        self.wait_for(str(change.item["id"]))
+
+    def delete(self, change: Change) -> None:
+        """Remove one."""
+        path = self.spec.item_path.format(node=change.actual["node"], id=change.actual["id"])
+        self.finish(self.api.client.delete(path), change)
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a daemon serves."""
+        seen = ""
+
+        def look() -> bool | None:
+            nonlocal seen
+            daemon = next((each for each in self.daemons() if each.get("name") == name), None)
+            seen = str(daemon.get("state")) if daemon else "not listed"
+            in_quorum = self.daemon != "mon" or bool(daemon and daemon.get("quorum"))
+            return True if seen in self.serving and in_quorum else None
+
+        wait_until(
+            look,
+            timeout=float(self.params["timeout"]),
+            what=f"{self.spec.kind} {name} serving",
+            clock=self.api.client.clock,
+            passing=(ApiError, StateError),
+            describe=lambda: seen,
+        )
+
+
+class Monitors(Daemons):
+    """An odd number of monitors: an even one survives no more losses than one less, and splits in halves."""
+
+    spec = MONITORS
+    daemon = "mon"
+    serving = frozenset({"running"})
+
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
+        """Additions before removals: the last monitor cannot be removed. The number that is left must be odd."""
+        changes = super().plan(wanted, actual, whole=whole)
+        number = len(actual) + sum((c.action == CREATE) - (c.action == DELETE) for c in changes)
+        named = sum(want.state == PRESENT for want in wanted)
+        if whole and max(number, named) % 2 == 0 and max(number, named) and not self.params["allow_even"]:
+            raise InputError(
+                f"{max(number, named)} monitors are an even number: they survive no more losses than "
+                f"{max(number, named) - 1}, and two equal halves of them have no quorum",
+                where=self.spec.option,
+                hint="Name an odd number of nodes (3, or 5), or say allow_even: true.",
+            )
+        return sorted(changes, key=lambda change: change.action == DELETE)
+
+
+class Managers(Daemons):
+    """One manager works, the others stand by."""
+
+    spec = MANAGERS
+    daemon = "mgr"
+    serving = frozenset({"active", "standby"})
+
+
+def with_ids(elements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The elements with the node's name as id where none is given."""
+    return [{**element, "id": element.get("id") or element["node"]} for element in elements]
+
+
+def run_daemons(collection: type[Daemons], params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """The whole module."""
+    option = collection.spec.option
+    elements = [element for element in with_ids(params[option]) if element.get("state") != IGNORE]
+    return collection.run({**params, option: elements}, check_mode)

@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ceph's OSDs: an OSD on every disk that is named or chosen, one after another on a node, nodes side by side.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._api import Api, Result
+from ._ceph import HERE, check_nodes, members, read
+from ._disks import Disk, behind_controller, check_devices, choose, describe
+from ._errors import ApiError, ApplyError, InputError, QuorateError, StateError
+from ._parallel import all_or_error, side_by_side
+from ._plan import CREATE, Change, raise_all
+from ._pure.lists import natural_key, natural_sorted
+from ._values import plain_text
+from ._wait import wait_until
+
+EVERY = "*"
+OSD = "OSD"
+
+ELEMENT: dict[str, Any] = {
+    "node": {"type": "str", "required": True},
+    "devices": {"type": "raw", "required": True},
+    "device_class": {"type": "str"},
+    "encrypted": {"type": "bool"},
+    "db_device": {"type": "str"},
+    "db_size": {"type": "float"},
+    "wal_device": {"type": "str"},
+    "wal_size": {"type": "float"},
+    "osds_per_device": {"type": "int"},
+    "allow_raid_controller": {"type": "bool", "default": False},
+}
+
+# The API's names of an element's settings (facts §11.2)
+PARAMETERS = {
+    "device_class": "crush-device-class",
+    "encrypted": "encrypted",
+    "db_device": "db_dev",
+    "db_size": "db_dev_size",
+    "wal_device": "wal_dev",
+    "wal_size": "wal_dev_size",
+    "osds_per_device": "osds-per-device",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """An element for one node."""
+
+    node: str
+    element: Mapping[str, Any]
+    where: str
+
+
+def run(params: Mapping[str, Any], check_mode: bool) -> Result:
+    """The whole module."""
+    api = Api.open(params, check_mode)
+    try:
+        return Osds(api, params).manage()
+    finally:
+        api.client.close()
+
+
+class Osds:
+    """OSDs of a cluster. They are never removed here: that needs data to move first."""
+
+    def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
+        self.api = api
+        self.params = params
+
+    def manage(self) -> Result:
+        """Bring an OSD onto every disk that is meant, or say which are missing."""
+        places = self._places()
+        disks = self._disks(natural_sorted({place.node for place in places}))
+        changes = self._plan(places, disks)
+        if changes:
+            read(self.api, f"{HERE}/osd", "osds")
+        if changes and not self.api.check_mode:
+            self._apply(changes)
+            self._wait_until_up(changes)
+        return self.api.result(changes)
+
+    def _places(self) -> list[Place]:
+        places: list[Place] = []
+        errors: list[QuorateError] = []
+        for index, element in enumerate(self.params["osds"]):
+            where = f"osds[{index}] ({element['node']})"
+            try:
+                check_devices(element["devices"], where)
+                if element["node"] == EVERY:
+                    if self.api.check_mode and len(self.api.nodes) == 1:
+                        self.api.unknown.append(f"{where}: nodes that join the cluster later are not known yet")
+                    places += [Place(node, element, where) for node in members(self.api)]
+                    continue
+                check_nodes(self.api, {element["node"]: where})
+                if element["node"] in self.api.nodes:
+                    places.append(Place(element["node"], element, where))
+            except QuorateError as error:
+                errors.append(error)
+        raise_all(errors)
+        return places
+
+    def _disks(self, nodes: Sequence[str]) -> dict[str, list[Disk]]:
+        answers = side_by_side(lambda node: self.api.client.get(f"/nodes/{node}/disks/list", skipsmart=1), nodes)
+        return dict(zip(nodes, all_or_error(answers), strict=True))
+
+    def _plan(self, places: Sequence[Place], disks: Mapping[str, list[Disk]]) -> list[Change]:
+        changes: list[Change] = []
+        errors: list[QuorateError] = []
+        taken: dict[str, set[str]] = {node: set() for node in disks}
+        for place in places:
+            try:
+                missing = missing_disks(disks[place.node], place, taken[place.node])
+            except QuorateError as error:
+                errors.append(error)
+                continue
+            settings = {name: place.element[name] for name in PARAMETERS if place.element.get(name) is not None}
+            for path in missing:
+                item = {"node": place.node, "device": path, **settings}
+                label = f"on {path} of {place.node}"
+                changes.append(Change(CREATE, OSD, label, (place.node, path), item, after=settings, where=place.where))
+        raise_all(errors)
+        return changes
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        """A node makes one OSD at a time (it holds a lock on its disks meanwhile); nodes work side by side."""
+        nodes = natural_sorted({str(change.item["node"]) for change in changes})
+        done: list[Change] = []
+
+        def work(node: str) -> None:
+            for change in changes:
+                if change.item["node"] == node:
+                    self._create(change)
+                    done.append(change)
+
+        errors = [result for result in side_by_side(work, nodes) if isinstance(result, QuorateError)]
+        if errors:
+            not_done = [change.describe() for change in changes if change not in done]
+            raise ApplyError(errors, [change.describe() for change in done], not_done)
+
+    def _create(self, change: Change) -> None:
+        payload = {"dev": change.item["device"]}
+        payload |= {PARAMETERS[name]: plain_text(value) for name, value in change.item.items() if name in PARAMETERS}
+        try:
+            answer = self.api.client.post(f"/nodes/{change.item['node']}/ceph/osd", payload)
+            self.api.finish_task(answer, float(self.params["timeout"]), change.where)
+        except QuorateError as error:
+            raise error.at(change.where) from error
+
+    def _wait_until_up(self, changes: Sequence[Change]) -> None:
+        """A task that ended well only says that the OSD was started (facts §11.3)."""
+        waiting: list[str] = []
+
+        def look() -> bool | None:
+            waiting[:] = self._not_up(changes)
+            return None if waiting else True
+
+        wait_until(
+            look,
+            timeout=float(self.params["timeout"]),
+            what="the new OSDs' being up and in",
+            clock=self.api.client.clock,
+            passing=(ApiError,),
+            describe=lambda: ", ".join(waiting),
+        )
+
+    def _not_up(self, changes: Sequence[Change]) -> list[str]:
+        nodes = natural_sorted({str(change.item["node"]) for change in changes})
+        disks = self._disks(nodes)
+        up = {
+            int(osd["id"])
+            for osd in osds_in(self.api.client.get(f"{HERE}/osd")["root"])
+            if osd.get("status") == "up" and int(osd.get("in", 0))
+        }
+        missing = []
+        for change in changes:
+            disk = next(each for each in disks[change.item["node"]] if each["devpath"] == change.item["device"])
+            if int(disk.get("osdid", -1)) not in up:
+                missing.append(change.object)
+        return missing
+
+
+def osds_in(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The OSDs of a tree as GET …/ceph/osd answers it, whatever is between them and the root."""
+    found = [tree] if tree.get("type") == "osd" else []
+    for child in tree.get("children") or ():
+        found += osds_in(child)
+    return found
+
+
+def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[str]:
+    """The disks of a node that are to get an OSD and have none; those that are meant are added to ``taken``.
+
+    Raises :class:`StateError` for a disk that is in use by something else or sits behind a RAID controller.
+    """
+    devices = place.element["devices"]
+    with_osd = {str(disk["devpath"]) for disk in disks if int(disk.get("osdid", -1)) >= 0}
+    free = [disk for disk in disks if str(disk["devpath"]) not in with_osd]
+    if isinstance(devices, list):
+        wanted = [path for path in devices if path not in with_osd]
+        chosen = choose(free, wanted, taken, place.node, place.where) if wanted else []
+    else:
+        chosen = _by_properties(disks, with_osd, devices, place, taken)
+    if not place.element["allow_raid_controller"]:
+        bad = [describe(disk) for disk in free if str(disk["devpath"]) in chosen and behind_controller(disk)]
+        if bad:
+            raise StateError(
+                f"{', '.join(bad)} on {place.node} is behind a RAID controller, which hides failing disks from Ceph",
+                where=place.where,
+                hint="Switch the controller to HBA (IT) mode, choose other disks, or say allow_raid_controller: true.",
+            )
+    taken.update(chosen, with_osd)
+    return sorted(chosen, key=natural_key)
+
+
+def _by_properties(
+    disks: Sequence[Disk], with_osd: set[str], devices: Mapping[str, Any], place: Place, taken: set[str]
+) -> list[str]:
+    properties = {key: value for key, value in devices.items() if key != "count"}
+    # with everything counted as free, this is what the properties alone choose
+    bare = [{**disk, "used": "", "osdid": -1, "mounted": 0} for disk in disks]
+    matching = choose(bare, properties, (), place.node, place.where)
+    have = [path for path in matching if path in with_osd]
+    if "count" in devices:
+        lacking = int(devices["count"]) - len(have)
+        if lacking <= 0:
+            return []
+        free = [disk for disk in disks if str(disk["devpath"]) not in with_osd]
+        return choose(free, {**properties, "count": lacking}, taken, place.node, place.where)
+    rest = [path for path in matching if path not in with_osd]
+    if not matching:
+        raise InputError(f"no disk of {place.node} matches {dict(devices)}", where=place.where)
+    # without a count all disks of this kind are meant: one that is in use is a mistake, not to be passed over
+    free = [disk for disk in disks if str(disk["devpath"]) in rest]
+    return choose(free, rest, taken, place.node, place.where) if rest else []
