@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import posixpath
@@ -13,9 +12,10 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from agentstack.cluster import provision, ssh_keys
 from agentstack.cluster.generated import Generated
 from agentstack.cluster.kvstore import ClusterLog, KvStore
-from agentstack.cluster.locks import Locks
+from agentstack.cluster.locks import Locks, NoLock
 from agentstack.cluster.mirror import Mirror
 from agentstack.cluster.replica import Changes, ReadOnly, Replica
 from agentstack.cluster.store import Store
@@ -65,6 +65,7 @@ class ClusterFiles:
         self._subscribers: list[Callable[[set[str]], None]] = []
         self._mirror = Mirror(host.root / "etc/pve", self.links)
         self._background: set[asyncio.Task[None]] = set()
+        self._change = asyncio.Event()
         self._boot = uuid.uuid4().hex[:12]
         self._open()
 
@@ -92,16 +93,14 @@ class ClusterFiles:
             if not cluster.in_cluster:
                 await cluster.start()
         self.mounted = True
+        self._run(self._update_node())
         if not cluster.in_cluster:
-            await self._make_directories()
+            await self.make_node_directories()
             self.replica.synchronised(frozenset({cluster.node_id}))
             return
+        provision.bring_files(self.host)
         self.connect()
-        if tree.entries:
-            self._run(self._make_directories())
-        else:
-            # cut off in the middle of a join: there is nothing to serve before the cluster's state is here
-            await self._make_directories()
+        await provision.wait_for_files(self.host)
 
     async def stop(self) -> None:
         """Unmount."""
@@ -110,6 +109,20 @@ class ClusterFiles:
             task.cancel()
         self.disconnect()
         self._store.close()
+
+    @property
+    def has_content(self) -> bool:
+        """False before the first boot, and for a node in the middle of a join."""
+        return bool(self._store.tree.entries)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return when a condition on files, quorum or agreement is true."""
+        while not condition():
+            turn, change = self.replica.next_turn(), self._change
+            waits = [asyncio.ensure_future(event.wait()) for event in (turn, change)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
 
     def connect(self) -> None:
         """Join the group of this host's corosync."""
@@ -217,6 +230,10 @@ class ClusterFiles:
         path = self._writable_path(path)
         await self._propose("open file", path, {"op": "write", "path": path, "exclusive": exclusive}, content)
 
+    def bring(self, path: str, data: str) -> None:
+        """Write a file before this host meets its cluster for the first time."""
+        self.replica.bring(self._stamp({"op": "write", "path": path}), data.encode())
+
     async def delete(self, path: str) -> None:
         """Remove a file or an empty directory."""
         path = self._writable_path(path)
@@ -317,6 +334,8 @@ class ClusterFiles:
         self._notify(set(tree.entries))
 
     def _notify(self, paths: set[str]) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
         for callback in self._subscribers:
             callback(paths)
 
@@ -338,20 +357,25 @@ class ClusterFiles:
 
     # --- a node's own directories -------------------------------------------------------------------------------
 
-    async def _make_directories(self) -> None:
-        """What a node finds missing in /etc/pve when it starts (pvecm updatecerts); in a cluster, once quorate."""
-        for path in (*DIRECTORIES, *(f"nodes/{self.host.name}{directory}" for directory in NODE_DIRECTORIES)):
-            while not self.exists(path):
-                with contextlib.suppress(FileExistsError):
-                    try:
-                        await self.mkdir(path)
-                    except PermissionDenied:
-                        await self.replica.next_turn().wait()
-
     async def make_node_directories(self) -> None:
-        """The same for a node that has just joined; raises PermissionDenied without quorum."""
+        """What a node needs to have in /etc/pve; raises PermissionDenied without quorum."""
         for path in (*DIRECTORIES, *(f"nodes/{self.host.name}{directory}" for directory in NODE_DIRECTORIES)):
-            await self.mkdir(path, exist_ok=True)
+            if not self.is_directory(path):
+                await self.mkdir(path, exist_ok=True)
+
+    async def _update_node(self) -> None:
+        """What every boot sees to (pvecm updatecerts), once there is quorum: directories, root's SSH key."""
+        while True:
+            turn = self.replica.next_turn()
+            try:
+                await self.make_node_directories()
+                await ssh_keys.merge(self.host)
+            except NoQuorum:
+                await turn.wait()
+            except NoLock as error:
+                log.warning("%s", error.message)
+            else:
+                return
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentstack._shared.corosync_conf import CorosyncConf, CorosyncConfError, parse, read_config_version
-from agentstack.cluster import fabric
+from agentstack.cluster import fabric, provision
 from agentstack.cluster.corosync import Corosync, Identity, View
 from agentstack.errors import AgentError
 
@@ -95,6 +95,7 @@ class Membership:
 
     async def start(self) -> None:
         """Start corosync if the host is configured for a cluster."""
+        provision.configure(self.host)
         if self.config_file.exists():
             self.start_corosync()
 

@@ -127,6 +127,12 @@ class Replica:
                     raise proposal.failure
                 return
 
+    def bring(self, operation: Operation, data: bytes) -> None:
+        """Carry out an operation on this host alone, before it joins the group: a first state to bring along."""
+        assert self.corosync is None
+        self._apply(operation, data)
+        self._commit()
+
     def tell(self, body: dict[str, Any]) -> None:
         """Send a message about something else than the tree to all members, this one included; lost if there is no
         agreement at the moment."""

@@ -41,13 +41,16 @@ def _make_key(path: Path, name: str) -> None:
 async def merge(host: Host) -> None:
     """Add this node's root key and host key to the cluster's lists; needs quorum if they are not there yet."""
     public = (await ensure_root_key(host)).with_suffix(".pub").read_text().strip()
-    await _add_line(host, AUTHORIZED, public)
     words = (host.root / HOST_KEY).read_text().split()[:2]
-    for name in (host.address, host.name):
-        await _add_line(host, KNOWN_HOSTS, " ".join([name, *words]))
+    await _add_lines(host, AUTHORIZED, [public])
+    await _add_lines(host, KNOWN_HOSTS, [" ".join([name, *words]) for name in (host.address, host.name)])
 
 
-async def _add_line(host: Host, path: str, line: str) -> None:
-    lines = host.files.read_text(path, default="").splitlines()
-    if line not in lines:
-        await host.files.write(path, "".join(f"{known}\n" for known in [*lines, line]))
+async def _add_lines(host: Host, path: str, wanted: list[str]) -> None:
+    if set(wanted) <= set(host.files.read_text(path, default="").splitlines()):
+        return
+    # all nodes of a cluster that starts do this in the same moment
+    async with host.files.lock("file-ssh_keys", timeout=60):
+        lines = host.files.read_text(path, default="").splitlines()
+        lines += [line for line in wanted if line not in lines]
+        await host.files.write(path, "".join(f"{line}\n" for line in lines))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ALL: tuple[Kind, ...] = ("pve", "pbs", "witness")
 
+PVE_CLUSTER_RESTART = 1.3
+"""Seconds that the cluster file system is away (observed: create)."""
+
 SERVICES: dict[Kind, tuple[str, ...]] = {
     "pve": (
         "chrony",
@@ -44,10 +47,10 @@ SERVICES: dict[Kind, tuple[str, ...]] = {
 
 
 def is_active(host: Host, unit: str) -> bool:
-    """Whether a service runs; corosync does only in a cluster (its unit has a condition on the configuration)."""
+    """Whether a service runs; corosync does only in a cluster, and not after it had to end."""
     name = unit.removesuffix(".service")
-    if name == "corosync":
-        return (host.root / "etc/corosync/corosync.conf").exists()
+    if name == "corosync" and host.kind == "pve":
+        return host.cluster.corosync.running
     return name in SERVICES[host.kind]
 
 
@@ -69,12 +72,24 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
             missing = [unit for unit in units if unit.removesuffix(".service") not in SERVICES[host.kind]]
             for unit in missing:
                 io.err(f"Failed to {verb} {_full(unit)}: Unit {_full(unit)} not found.\n")
+            if not missing and verb != "reload":
+                await _restart_cluster_services(host, [unit.removesuffix(".service") for unit in units], verb)
             return 5 if missing else 0
         case [verb, *_]:
             io.err(f"Unknown command verb '{verb}'.\n")
             return 1
     io.err("Too few arguments.\n")
     return 1
+
+
+async def _restart_cluster_services(host: Host, units: list[str], verb: str) -> None:
+    """The two services whose restart others notice; a start leaves alone what runs."""
+    if "corosync" in units and not (verb == "start" and host.cluster.corosync.running):
+        await host.cluster.restart_corosync()
+    if "pve-cluster" in units and verb != "start":
+        await host.files.restart(PVE_CLUSTER_RESTART)
+        if host.cluster.in_cluster:
+            host.files.connect()
 
 
 @command("pveversion")

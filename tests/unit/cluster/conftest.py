@@ -16,6 +16,7 @@ import pytest
 from agentstack._shared.corosync_change import add_node, new_cluster
 from agentstack._shared.corosync_conf import CorosyncConf, Node
 from agentstack.clock import Clock
+from agentstack.cluster import ssh_keys
 from agentstack.cluster.fabric import SOCKET
 from agentstack.cluster.files import ClusterFiles
 from agentstack.cluster.membership import Membership
@@ -23,6 +24,7 @@ from agentstack.cluster.switch import Switch
 from agentstack.cluster.topology import Cabling, Plug
 from agentstack.control import unix_address
 from agentstack.host import Host
+from agentstack.stack import Stack
 
 SCALE = 50.0
 NETWORKS = ("mgmt", "ring0", "ring1")
@@ -36,6 +38,7 @@ class Box:
     number: int
     state: Path
     clock: Clock
+    stack: Stack
     cluster: Membership = field(init=False)
     files: ClusterFiles = field(init=False)
 
@@ -57,6 +60,9 @@ class Box:
         self.files = ClusterFiles(host)
 
     async def start(self) -> None:
+        host_key = self.root / ssh_keys.HOST_KEY
+        host_key.parent.mkdir(parents=True, exist_ok=True)
+        host_key.write_text("ssh-ed25519 AAAA root@host\n")
         self.build()
         await self.cluster.start()
         await self.files.start()
@@ -126,7 +132,13 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     boxes = {
-        f"pve{number}": Box(f"pve{number}", 10 + number, tmp_path / "hosts" / f"pve{number}", Clock(scale=SCALE))
+        f"pve{number}": Box(
+            f"pve{number}",
+            10 + number,
+            tmp_path / "hosts" / f"pve{number}",
+            Clock(scale=SCALE),
+            Stack("test", 75, SCALE, 0, {}, {}, ()),
+        )
         for number in range(1, 6)
     }
     cabling = Cabling(
@@ -150,5 +162,7 @@ async def three(world: World) -> World:
     world.configure(names)
     await asyncio.gather(*(world.boxes[name].start() for name in names))
     await until(lambda: all(len(world.online(name)) == 3 for name in names))
-    await until(lambda: all(world.boxes[name].files.exists(f"nodes/{name}/priv") for name in names))
+    await until(
+        lambda: all(len(world.boxes[name].files.read_text("priv/known_hosts", "").splitlines()) == 6 for name in names)
+    )
     return world
