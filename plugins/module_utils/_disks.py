@@ -43,7 +43,7 @@ def why_used(disk: Disk) -> str:
 
 # What the logical drives of RAID controllers call themselves: ZFS and Ceph must have the disks themselves
 _CONTROLLERS = re.compile(
-    r"PERC|MegaRAID|LOGICAL VOLUME|Smart ?Array|ServeRAID|RAID\b|Virtual Disk|\bMR9\d{3}|\bAVAGO\b|\bARECA\b|Adaptec",
+    r"PERC|MegaRAID|LOGICAL VOLUME|Smart ?Array|ServeRAID|RAID\b|\bMR9\d{3}|\bAVAGO\b|\bARECA\b|Adaptec",
     re.IGNORECASE,
 )
 

@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Make OSDs on disks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ceph_osds
+short_description: Create Ceph OSDs on the disks of a Proxmox VE cluster
+version_added: 0.1.0
+author: [Quorate contributors (@quorate)]
+description:
+  - Makes an OSD on every listed disk, one after another on a node and side by side over the nodes, and waits until they
+    are up and in.
+  - A disk that is in use by anything else, or behind a RAID controller, is an error that names it; nothing is wiped.
+  - OSDs are never removed here; that takes moving their data first.
+extends_documentation_fragment:
+  - quorate.pve.connection
+  - quorate.pve.connection.writes
+options:
+  osds:
+    description: The disks that are to have an OSD.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      node:
+        description: Node that has the disks, or V(*) for every member that is online.
+        type: str
+        required: true
+      devices:
+        description:
+          - The disks. Either a list of C(/dev/...) paths, or a dictionary that chooses by C(model), C(vendor), C(serial)
+            (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size), C(max_size) (such as V(900G)).
+          - With C(count), that many of the node's matching disks have an OSD in the end; without, all of them.
+        type: raw
+        required: true
+      device_class:
+        description: CRUSH device class; found out by Ceph if it is not given.
+        type: str
+      encrypted:
+        description: Whether the data is encrypted on the disk.
+        type: bool
+      db_device:
+        description: Disk for the database, as a path.
+        type: str
+      db_size:
+        description: Its size in GiB.
+        type: float
+      wal_device:
+        description: Disk for the write-ahead log, as a path.
+        type: str
+      wal_size:
+        description: Its size in GiB.
+        type: float
+      osds_per_device:
+        description: Number of OSDs on each disk.
+        type: int
+      allow_raid_controller:
+        description: Whether disks that look like logical drives of a RAID controller are accepted.
+        type: bool
+        default: false
+  timeout:
+    description: Seconds to wait for one OSD to be made, and for all to be up.
+    type: int
+    default: 600
+"""
+
+EXAMPLES = r"""
+- name: An OSD on every NVMe disk of every node
+  quorate.pve.ceph_osds:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    osds:
+      - node: "*"
+        devices: {type: nvme, min_size: 3T}
+"""
+
+RETURN = r"""
+plan:
+  description: What was (in check mode, would be) done, as C(action), C(object) and C(fields), in this order.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{action: create, object: OSD on /dev/nvme0n1 of pve1, fields: {}}]
+done:
+  description: Entries of RV(plan) that were carried out before a failure.
+  returned: failure
+  type: list
+  elements: dict
+not_done:
+  description: Entries of RV(plan) that were not carried out because of a failure.
+  returned: failure
+  type: list
+  elements: dict
+unknown:
+  description: What could not be checked in check mode, because something it depends on does not exist yet.
+  returned: in check mode
+  type: list
+  elements: str
+calls:
+  description: Number of API calls made.
+  returned: always
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._ceph_osds import ELEMENT, run
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
+
+ARGUMENT_SPEC = arguments(
+    osds={"type": "list", "elements": "dict", "required": True, "options": ELEMENT},
+    timeout={"type": "int", "default": 600},
+)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()
