@@ -32,8 +32,8 @@ options:
         required: true
       devices:
         description:
-          - The disks. Either a list of C(/dev/...) paths, or a dictionary that chooses by C(model), C(vendor), C(serial)
-            (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size), C(max_size) (such as V(900G)).
+          - The disks. Either a list of C(/dev/...) paths, or a dictionary that chooses by C(model), C(vendor),
+            C(serial) (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size), C(max_size) (such as V(900G)).
           - With C(count), that many of the node's matching disks have an OSD in the end; without, all of them.
         type: raw
         required: true
