@@ -68,6 +68,9 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
             return _is_enabled(host, units, io, quiet)
         case ["daemon-reload"]:
             return 0
+        case ["reboot" | "poweroff" as verb]:
+            host.shut_down(reboot=verb == "reboot")
+            return 0
         case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" as verb, *units] if units:
             missing = [unit for unit in units if unit.removesuffix(".service") not in SERVICES[host.kind]]
             for unit in missing:
@@ -110,19 +113,19 @@ async def proxmox_backup_manager(host: Host, argv: list[str], io: CommandIO) -> 
 
 @command("reboot", kinds=ALL)
 async def reboot(host: Host, argv: list[str], io: CommandIO) -> int:
-    await host.supervisor.reset()
+    host.shut_down(reboot=True)
     return 0
 
 
 @command("poweroff", "halt", kinds=ALL)
 async def poweroff(host: Host, argv: list[str], io: CommandIO) -> int:
-    await host.supervisor.power_off()
+    host.shut_down(reboot=False)
     return 0
 
 
 @command("shutdown", kinds=ALL)
 async def shutdown(host: Host, argv: list[str], io: CommandIO) -> int:
-    await (host.supervisor.reset() if "-r" in argv else host.supervisor.power_off())
+    host.shut_down(reboot="-r" in argv)
     return 0
 
 

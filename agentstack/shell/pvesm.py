@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pvesm and pvesr: storages and replication jobs from the command line (observed: commands)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from agentstack.replication.jobs import DEFAULT_SCHEDULE
+from agentstack.shell.api_command import ApiCommand, run
+from agentstack.shell.registry import CommandIO, command
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+
+
+def _show_status(rows: list[dict[str, Any]]) -> str:
+    width = max([12, *(len(row["storage"]) for row in rows)])
+    text = f"{'Name':<{width}} {'Type':>6} {'Status':>10} {'Total (KiB)':>15} {'Used (KiB)':>15} "
+    text += f"{'Available (KiB)':>15} {'%':>8}\n"
+    for row in sorted(rows, key=lambda row: str(row["storage"])):
+        state = "disabled" if not row["enabled"] else "active" if row["active"] else "inactive"
+        total, used, free = (row[key] >> 10 for key in ("total", "used", "avail"))
+        share = f"{used / total * 100:.2f}%" if total else "0.00%" if state == "inactive" else "N/A"
+        text += f"{row['storage']:<{width}} {row['type']:>6} {state:>10} {total:>15} {used:>15} {free:>15} {share:>8}\n"
+    return text
+
+
+def _show_content(rows: list[dict[str, Any]]) -> str:
+    width = max([5, *(len(row["volid"]) for row in rows)])
+    text = f"{'Volid':<{width}} {'Format':<7} {'Type':<9} {'Size':>12} VMID\n"
+    for row in rows:
+        text += (
+            f"{row['volid']:<{width}} {row['format']:<7} {row['content']:<9} {row['size']:>12} {row.get('vmid', '')}\n"
+        )
+    return text
+
+
+PVESM = {
+    "status": ApiCommand("GET", "/nodes/{node}/storage", show=_show_status),
+    "list": ApiCommand("GET", "/nodes/{node}/storage/{storage}/content", ("storage",), show=_show_content),
+    "add": ApiCommand("POST", "/storage", ("type", "storage"), show=lambda answer: ""),
+    "set": ApiCommand("PUT", "/storage/{storage}", ("storage",), show=lambda answer: ""),
+    "remove": ApiCommand("DELETE", "/storage/{storage}", ("storage",)),
+    "alloc": ApiCommand(
+        "POST",
+        "/nodes/{node}/storage/{storage}/content",
+        ("storage", "vmid", "filename", "size"),
+        show=lambda volid: f"successfully created '{volid}'\n",
+    ),
+}
+
+
+@command("pvesm")
+async def pvesm(host: Host, argv: list[str], io: CommandIO) -> int:
+    match argv:
+        case ["path", volid]:
+            host.storage.path(volid)
+            io.out(f"{host.storage.device(volid)}\n")
+            return 0
+        case ["free", volid]:
+            host.storage.free(volid)
+            io.out(f"Removed volume '{volid}'\n")
+            return 0
+    return await run(host, "pvesm", PVESM, argv, io)
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d_%H:%M:%S", time.gmtime(seconds)) if seconds else "-"
+
+
+def _show_jobs(rows: list[dict[str, Any]]) -> str:
+    text = f"{'JobID':<20} {'Target':<20} {'Schedule':>10} {'Rate':>5}  {'Enabled'}\n"
+    for row in sorted(rows, key=lambda row: (row["guest"], row["jobnum"])):
+        enabled = "no" if row.get("disable") else "yes"
+        schedule, rate = row.get("schedule", DEFAULT_SCHEDULE), row.get("rate", "-")
+        text += f"{row['id']:<20} {'local/' + row['target']:<20} {schedule:>10} {rate:>5}  {enabled}\n"
+    return text
+
+
+def _show_states(rows: list[dict[str, Any]]) -> str:
+    text = f"{'JobID':<10} {'Enabled':<10} {'Target':<20} {'LastSync':>20} {'NextSync':>20} {'Duration':>10} "
+    text += f"{'FailCount':>10} State\n"
+    for row in sorted(rows, key=lambda row: (row["guest"], row["jobnum"])):
+        enabled = "No" if row.get("disable") else "Yes"
+        state = "SYNCING" if "pid" in row else row.get("error", "OK")
+        text += f"{row['id']:<10} {enabled:<10} {'local/' + row['target']:<20} {_moment(row['last_sync']):>20} "
+        text += f"{_moment(row['next_sync']):>20} {row.get('duration', '-'):>10} {row['fail_count']:>10} {state}\n"
+    return text
+
+
+_JOB = "/cluster/replication/{id}"
+PVESR = {
+    "list": ApiCommand("GET", "/cluster/replication", show=_show_jobs),
+    "status": ApiCommand("GET", "/nodes/{node}/replication", show=_show_states),
+    "read": ApiCommand("GET", _JOB, ("id",)),
+    "create-local-job": ApiCommand("POST", "/cluster/replication", ("id", "target"), defaults={"type": "local"}),
+    "update": ApiCommand("PUT", _JOB, ("id",)),
+    "enable": ApiCommand("PUT", _JOB, ("id",), defaults={"disable": "0"}),
+    "disable": ApiCommand("PUT", _JOB, ("id",), defaults={"disable": "1"}),
+    "delete": ApiCommand("DELETE", _JOB, ("id",)),
+}
+
+
+@command("pvesr")
+async def pvesr(host: Host, argv: list[str], io: CommandIO) -> int:
+    return await run(host, "pvesr", PVESR, argv, io)
