@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError, ParameterError
 from agentstack.shell.output import render
-from agentstack.shell.pvecm import split_options
 from agentstack.shell.pvesh import call
 from agentstack.shell.registry import CommandIO
 from agentstack.upid import parse_upid
 
 if TYPE_CHECKING:
+    from agentstack.api.tables import Method
     from agentstack.host import Host
 
 FAILED = 255
 OUTPUT = "output-format"
+
+
+class _OptionError(Exception):
+    """A command line whose options cannot be understood; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,38 @@ def _line(name: str, entry: ApiCommand) -> str:
     return " ".join([name, *(f"<{argument}>" for argument in entry.arguments), "[OPTIONS]"])
 
 
+def _split(method: Method, words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Arguments and options (`--name value`, `--name=value`); booleans may stand without a value."""
+    arguments: list[str] = []
+    options: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            arguments.append(word)
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        param = method.param(name)
+        if param is None and name != OUTPUT:
+            raise _OptionError(f"Unknown option: {name}")
+        if not equals:
+            flag = param is not None and param.get("type") == "boolean"
+            if flag and (not rest or rest[0] not in ("0", "1")):
+                value = "1"
+            elif rest:
+                value = rest.pop(0)
+            else:
+                raise _OptionError(f"Option {name} requires an argument")
+        options[name] = value
+    return arguments, options
+
+
 async def _run(host: Host, name: str, entry: ApiCommand, words: list[str], io: CommandIO) -> int:
-    arguments, options = split_options(words)
+    try:
+        arguments, options = _split(host.api.dispatcher.table[entry.path][entry.verb], words)
+    except _OptionError as error:
+        io.err(f"{error}\n400 unable to parse option\n{_line(name, entry)}\n")
+        return FAILED
     if len(arguments) != len(entry.arguments):
         few = len(arguments) < len(entry.arguments)
         io.err(f"400 {'not enough' if few else 'too many'} arguments\n{_line(name, entry)}\n")
