@@ -112,7 +112,12 @@ class Dispatcher:
             key, names = method.index or ("", ())
             return Reply(data=[{key: name} for name in names])
         call = Call(self.host, identity, method.verb, found.path, params)
-        data = await handler(call)
+        try:
+            data = await handler(call)
+        except OSError as error:
+            # what a failed system call is on a real server: the end of the handler, told in its words
+            what = f"'{error.filename}' - " if error.filename else ""
+            raise AgentError(f"unable to open file {what}{error.strerror or error}") from error
         if isinstance(data, StreamResponse):
             return data
         siblings = dict(call.extra)
