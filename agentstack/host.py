@@ -23,6 +23,7 @@ from agentstack.supervisor_client import SupervisorClient
 if TYPE_CHECKING:
     from agentstack.access import Access
     from agentstack.api.server import ApiServer
+    from agentstack.backup import Backups
     from agentstack.backup_jobs import BackupJobs
     from agentstack.ceph.service import Ceph
     from agentstack.certificates import Certificates
@@ -82,6 +83,7 @@ PARTS = (
     Entry("migration", "agentstack.guests.migrate", "make_server"),
     Entry("replication", "agentstack.replication", "Replication"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
+    Entry("backup", "agentstack.backup", "Backups"),
     Entry("pvestatd", "agentstack.pvestatd", "Statd"),
     Entry("api", "agentstack.api.server", "ApiServer"),
     Entry("pbs", "agentstack.pbs.server", "BackupServer", ("pbs",)),
@@ -101,6 +103,7 @@ class Host:
     access: Access
     api: ApiServer
     ceph: Ceph
+    backup: Backups
     backup_jobs: BackupJobs
     certificates: Certificates
     cluster: Membership
@@ -136,6 +139,7 @@ class Host:
         self.clock = Clock(scale=stack.scale, offset=spec.clock_offset)
         self.fqdn = f"{spec.name}.{stack.name}.test"
         self.boot_time = self.clock.now()
+        self._shutdown: asyncio.Task[None] | None = None
         self.parts: list[tuple[str, Part]] = []
         for entry in PARTS:
             if spec.kind in entry.kinds:
@@ -156,6 +160,18 @@ class Host:
         for name, part in reversed(self.parts):
             await part.stop()
             log.info("%s stopped", name)
+
+    def shut_down(self, *, reboot: bool) -> None:
+        """Begin an orderly shutdown, as `systemctl poweroff` and `reboot` do: HA services go by their policy, then
+        everything else ends, then the power is off or comes back."""
+
+        async def go_down() -> None:
+            if self.kind == "pve":
+                await self.manager.leave(rebooting=reboot)
+            await (self.supervisor.reset() if reboot else self.supervisor.power_off())
+
+        if self._shutdown is None:
+            self._shutdown = asyncio.create_task(go_down())
 
     def facts(self) -> dict[str, Any]:
         """What makes this host recognisable to clients that have not talked to it yet (`STATE/secrets.yml`)."""

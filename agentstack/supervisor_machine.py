@@ -34,7 +34,7 @@ class Machine:
     boot: Callable[[Machine], tuple[int, socket.socket]]
     boot_time: float
     scale: float
-    stop_time: float = 3.0
+    stop_time: float = 5.0
     power: Power = "off"
     pid: int | None = None
     wire: socket.socket | None = None
