@@ -122,6 +122,9 @@ class Directory:
         return self.host.root / os.path.normpath(path).lstrip("/")
 
     async def activate(self, entry: Entry) -> None:
+        self._activate(entry)
+
+    def _activate(self, entry: Entry) -> None:
         path = entry.values["path"]
         mountpoint = entry.values.get("is_mountpoint", "no")
         if mountpoint not in ("no", "0"):
@@ -135,8 +138,9 @@ class Directory:
             raise AgentError(TEXTS["no_directory"].format(id=entry.id, path=path))
 
     def usage(self, entry: Entry) -> Usage | None:
-        base = self.base(entry)
-        if not base.is_dir():
+        try:  # a look at a storage's status activates it: so each node makes the directory for itself
+            self._activate(entry)
+        except AgentError:
             return None
         return self.host.storage.filesystem(entry.values["path"])
 
