@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from agentstack.cluster import ssh_keys
+from agentstack.cluster.files import PermissionDenied
 from agentstack.cluster.operations import (
     CONF,
     JOIN_API_VERSION,
@@ -188,6 +189,9 @@ async def finish(host: Host, admission: Admission, log: Log) -> None:
     cluster.start_corosync()
     files.connect()
     while not (files.quorate and files.replica.synced):
+        if not cluster.corosync.running:
+            # another node was added meanwhile, so that this one's configuration is outdated (observed: two at once)
+            raise PermissionDenied("create directory", f"nodes/{host.name}")
         await clock.sleep(POLL)
     log("waiting for quorum...OK")
     log("(re)generate node files")
