@@ -137,6 +137,16 @@ class PbsStorage:
         async with self.client(entry) as client:
             await client.call("DELETE", self._snapshots(entry), **place(snapshot))
 
+    async def annotate(self, entry: Entry, name: str, notes: str | None, protected: bool | None) -> None:
+        """Set the notes or the protection of a snapshot on the server; None leaves them."""
+        snapshot = parse_name(name, entry.values.get("namespace", ""))
+        path = f"/admin/datastore/{entry.values['datastore']}"
+        async with self.client(entry) as client:
+            if notes is not None:
+                await client.call("PUT", f"{path}/notes", notes=notes, **place(snapshot))
+            if protected is not None:
+                await client.call("PUT", f"{path}/protected", protected=bool(protected), **place(snapshot))
+
     def _snapshots(self, entry: Entry) -> str:
         return f"/admin/datastore/{entry.values['datastore']}/snapshots"
 
