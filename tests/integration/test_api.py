@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncssh
 import pytest
 import requests
 import yaml
@@ -307,6 +308,32 @@ def test_options_take_strings_and_give_objects(root: Client) -> None:
     assert found["description"] == "one\ntwo\n"
     root.data("PUT", "/cluster/options", delete="migration,description,nosuch,keyboard")
     assert root.data("GET", "/cluster/options") == {"allowed-tags": [], "description": "", "mac_prefix": "BC:24:11"}
+
+
+async def _shell(stack: RunningStack, line: str) -> tuple[int | None, str, str]:
+    address, password = _address(stack, "pve1"), _password(stack)
+    async with asyncssh.connect(address, 2222, username="root", password=password, known_hosts=None) as connection:
+        done = await connection.run(line)
+    return done.exit_status, str(done.stdout), str(done.stderr)
+
+
+async def test_pvesh_makes_the_same_calls(stack: RunningStack, root: Client) -> None:
+    """Observed: commands."""
+    version = await _shell(stack, "pvesh get /version --output-format json")
+    assert (version[0], json.loads(version[1])) == (0, root.data("GET", "/version"))
+    assert await _shell(stack, "pvesh get /nosuch") == (1, "", "No 'get' handler defined for '/nosuch'\n")
+    usage = "pvesh set <api_path> [OPTIONS] [FORMAT_OPTIONS]\n"
+    unknown = f"Unknown option: nosuch\n400 unable to parse option\n{usage}"
+    assert await _shell(stack, "pvesh set /cluster/options --nosuch 1") == (255, "", unknown)
+    wrong = await _shell(stack, "pvesh set /cluster/options --max_workers 0")
+    fault = "max_workers: value must have a minimum value of 1"
+    assert wrong == (255, "", f"400 Parameter verification failed.\n{fault}\n{usage}")
+    assert await _shell(stack, "pvesh create /pools --poolid sh --comment 'by hand'") == (0, "", "")
+    assert root.data("GET", "/pools/sh")["comment"] == "by hand"
+    assert await _shell(stack, "pvesh delete /pools/sh") == (0, "", "")
+    listed = await _shell(stack, "pvesh ls /cluster")
+    assert "-rw--        options\n" in listed[1]
+    assert "-r---        nextid\n" in listed[1]
 
 
 def _status(client: Client) -> list[dict[str, Any]]:
