@@ -173,13 +173,14 @@ class Guests:
         memory = memory_of(kind, config)
         used = int(memory * _IDLE_MEMORY) if guest else 0
         first = next((drive for _, drive in drives(kind, config) if drive.is_volume and not drive.is_cdrom), None)
+        records = int(self.host.clock.real(uptime) / INTERVAL)
         name = values.get("name", f"VM{vmid}") if kind is QEMU else values.get("hostname", f"CT{vmid}")
         row: dict[str, Any] = {
             **{"vmid": vmid, "name": name, "status": "running" if guest else "stopped", "uptime": uptime},
             **{"cpus": cpus or self.host.spec.cpus, "cpu": 0.01 + vmid % 5 / 100 if guest else 0},
             **{"maxmem": memory, "mem": used, "maxdisk": first.size if first else 0, "disk": 0},
-            **{"netin": uptime * 120, "netout": uptime * 90},
-            **{"diskread": 0, "diskwrite": int(self.host.clock.real(uptime) / INTERVAL) * process.RECORD_SIZE},
+            **{"netin": uptime * 120 if "net0" in values else 0, "netout": uptime * 90 if "net0" in values else 0},
+            **{"diskread": 0, "diskwrite": records * process.RECORD_SIZE if first else 0},
         }
         if kind is LXC:
             row |= {"type": "lxc", "maxswap": int(values.get("swap", "512")) << 20, "swap": 0}

@@ -86,7 +86,9 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
 
 
 async def _restart_cluster_services(host: Host, units: list[str], verb: str) -> None:
-    """The two services whose restart others notice; a start leaves alone what runs."""
+    """The services whose restart others notice; a start leaves alone what runs."""
+    if "pve-ha-lrm" in units and verb != "start":
+        await host.manager.restart_lrm()
     if "corosync" in units and not (verb == "start" and host.cluster.corosync.running):
         await host.cluster.restart_corosync()
     if "pve-cluster" in units and verb != "start":

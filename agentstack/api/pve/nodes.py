@@ -72,8 +72,7 @@ async def power(call: Call) -> Json:
 
     async def act() -> None:
         await host.clock.sleep(REBOOT_DELAY)
-        await host.manager.leave(rebooting=command == "reboot")
-        await (host.supervisor.reset() if command == "reboot" else host.supervisor.power_off())
+        host.shut_down(reboot=command == "reboot")
 
     _POWER.add(task := asyncio.create_task(act()))
     task.add_done_callback(_POWER.discard)

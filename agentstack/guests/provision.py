@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guests of a stack that starts clustered: made once, at the first boot of the node that they are to lie on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agentstack.cluster.provision import cluster_of
+from agentstack.errors import AgentError
+from agentstack.guests import config as configs
+from agentstack.guests import create, operations
+from agentstack.guests.config import BY_SERVICE, LXC
+from agentstack.manager import config as ha
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
+    from agentstack.stack import GuestSpec
+
+log = logging.getLogger(__name__)
+
+MARK = "var/lib/pve-manager/first-guests"
+STORAGE = "local"
+_TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
+
+
+class FirstGuests:
+    """Makes the guests in the background: they need the cluster's quorum, which needs the other nodes."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._work: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin if this is the first boot."""
+        cluster, mark = cluster_of(self.host), self.host.root / MARK
+        if cluster is None or mark.exists():
+            return
+        mine = [guest for guest in cluster.guests if guest.node == self.host.name]
+        self._work = asyncio.create_task(self._make(mine))
+
+    async def stop(self) -> None:
+        """What is not made yet will be at the next boot."""
+        if self._work is not None:
+            self._work.cancel()
+
+    async def _make(self, guests: list[GuestSpec]) -> None:
+        files = self.host.files
+        await files.wait_until(lambda: files.quorate and files.exists(f"nodes/{self.host.name}/lxc"))
+        for guest in guests:
+            if guest.vmid not in files.guests():
+                try:
+                    await self._make_one(guest)
+                except AgentError as error:
+                    log.error("guest %s: %s", guest.vmid, error)
+        mark = self.host.root / MARK
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+    async def _make_one(self, guest: GuestSpec) -> None:
+        host, kind = self.host, BY_SERVICE[guest.type]
+        params: dict[str, Any] = {"memory": guest.memory >> 20, "cores": guest.cores, **guest.config}
+        sizes = [f"{STORAGE}:{size / (1 << 30)}" for size in guest.disks]
+        if kind is LXC:
+            params |= {"hostname": guest.name, "ostemplate": _TEMPLATE}
+            keys = ["rootfs", *(f"mp{number}" for number in range(len(sizes) - 1))]
+        else:
+            params["name"] = guest.name
+            keys = [f"scsi{number}" for number in range(len(sizes))]
+        params |= dict(zip(keys, sizes, strict=False))
+        if guest.tags:
+            params["tags"] = ";".join(guest.tags)
+        await create.create(host, kind, guest.vmid, params, operations.silent)
+        if guest.ha is not None:
+            await ha.create_resource(host, f"{guest.type}:{guest.vmid}", {"state": guest.ha})
+        elif guest.running:
+            await operations.start(host, configs.KINDS[kind.type], guest.vmid)
