@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentstack.clock import Clock
+from agentstack.cluster import wire
 from agentstack.cluster.switch import Switch
 from agentstack.cluster.topology import Cabling, Plug
-from agentstack.control import unix_address
+from agentstack.control import NotRunning, unix_address
+from agentstack.reader import StackError
 
 if TYPE_CHECKING:
     from agentstack.stack import Stack
@@ -49,3 +52,25 @@ def run(stack: Stack, state: Path) -> int:
     """The fabric's process: blocks; its lease on the supervisor and the state directory is the supervisor's doing."""
     asyncio.run(serve(state, cabling_of(stack), Clock(scale=stack.scale)))
     return 0
+
+
+def control(state: Path, command: str, timeout: float = 10.0, **arguments: Any) -> dict[str, Any]:
+    """Ask the fabric of a running stack: `cut` and `restore` (host=, network=), `separate` (sets=, network=), `state`.
+
+    Gives what is cut and which memberships exist: {down: [[host, network]], walls: [[network, host, host]], rings:
+    [[ring id, [hosts]]]}. StackError if it refuses, NotRunning if there is no fabric.
+    """
+    request = wire.encode({"t": "control", "command": command, **arguments})
+    try:
+        with unix_address(state / SOCKET) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(timeout)
+            client.connect(address)
+            client.sendall(request)
+            with client.makefile("rb") as stream:
+                answer, _ = wire.read(stream)
+    except OSError as error:
+        raise NotRunning(f"no stack is up in {state}") from error
+    if answer["t"] == "error":
+        raise StackError(answer["message"])
+    state_of_things: dict[str, Any] = answer["state"]
+    return state_of_things

@@ -357,9 +357,18 @@ class ClusterFiles:
 
     # --- a node's own directories -------------------------------------------------------------------------------
 
+    @property
+    def _directories(self) -> list[str]:
+        return [*DIRECTORIES, *(f"nodes/{self.host.name}{directory}" for directory in NODE_DIRECTORIES)]
+
+    @property
+    def has_directories(self) -> bool:
+        """Whether a node's keys and certificates have a place to be written to."""
+        return all(self.is_directory(path) for path in ("priv", f"nodes/{self.host.name}/priv"))
+
     async def make_node_directories(self) -> None:
         """What a node needs to have in /etc/pve; raises PermissionDenied without quorum."""
-        for path in (*DIRECTORIES, *(f"nodes/{self.host.name}{directory}" for directory in NODE_DIRECTORIES)):
+        for path in self._directories:
             if not self.is_directory(path):
                 await self.mkdir(path, exist_ok=True)
 

@@ -69,10 +69,6 @@ async def wait_for_files(host: Host) -> None:
     """Return when /etc/pve is here and complete enough to serve from: at the first boot of a host that starts
     clustered, and at a boot after a join that was cut off."""
     files, cluster = host.files, cluster_of(host)
-    await files.wait_until(lambda: files.has_content)
-    if cluster is None or files.exists(LAST):
-        return
-    if host.name == cluster.nodes[0]:
-        await files.wait_until(lambda: files.quorate and files.replica.synced)
-    else:
+    await files.wait_until(lambda: files.has_content and files.has_directories)
+    if cluster is not None and host.name != cluster.nodes[0]:
         await files.wait_until(lambda: files.exists(LAST))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 _LENGTHS = struct.Struct("!II")
 
@@ -32,3 +32,13 @@ async def receive(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
     if not isinstance(header, dict):
         raise ValueError("frame header is not a mapping")
     return header, await reader.readexactly(payload_length) if payload_length else b""
+
+
+def read(stream: BinaryIO) -> tuple[Header, bytes]:
+    """Read one frame from a blocking stream. ConnectionError at its end."""
+    lengths = stream.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        raise ConnectionResetError("the switch has closed the connection")
+    head_length, payload_length = _LENGTHS.unpack(lengths)
+    header: Header = json.loads(stream.read(head_length))
+    return header, stream.read(payload_length)
