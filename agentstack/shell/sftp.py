@@ -46,6 +46,10 @@ class RootSftp(asyncssh.SFTPServer):
     def _place(self, path: bytes, *, follow: bool = True) -> Place:
         return self.fs.resolve(os.fsdecode(path), follow=follow)
 
+    def exit(self) -> None:
+        # without an exit status, OpenSSH's scp takes the transfer for failed
+        self.channel.exit(0)
+
     # -- files --------------------------------------------------------------------------------------------------
 
     def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> object:

@@ -352,18 +352,28 @@ def test_keys(stack: RunningStack, sftp: paramiko.SFTPClient) -> None:
     sftp.remove("/root/.ssh/authorized_keys")
 
 
-def test_openssh_is_content(stack: RunningStack, tmp_path: Path) -> None:
-    if shutil.which("ssh") is None:
-        pytest.skip("this machine has no ssh")
+def test_openssh_is_content(stack: RunningStack, sftp: paramiko.SFTPClient, tmp_path: Path) -> None:
+    if shutil.which("scp") is None:
+        pytest.skip("this machine has no OpenSSH client")
     address = stack.resolved["hosts"]["pve1"]["address"]
-    known = tmp_path / "known_hosts"
+    known, key = tmp_path / "known_hosts", tmp_path / "key"
     known.write_text(f"[{address}]:2222 {stack.secrets['hosts']['pve1']['ssh_host_key']}\n")
-    options = ["-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes"]
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    sftp.put(key.with_suffix(".pub"), "/root/.ssh/authorized_keys")
+    options = ["-q", "-i", key, "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}"]
+
     done = subprocess.run(
-        ["ssh", *options, "-p", "2222", f"root@{address}", "hostname"], capture_output=True, text=True, check=False
+        ["ssh", *options, "-p", "2222", f"root@{address}", "hostname"], capture_output=True, check=True
     )
-    # the host is known and refuses only because it was offered no password
-    assert "Permission denied (publickey,password)" in done.stderr
+    assert done.stdout == b"pve1\n"
+    typed = ["ssh", *options, "-p", "2222", f"root@{address}"]
+    done = subprocess.run(typed, input=b"hostname\nfalse\n", capture_output=True, check=False)
+    assert (done.stdout, done.returncode) == (b"pve1\n", 1)
+    for mode in ([], ["-O"]):
+        copy = ["scp", *mode, "-r", *options, "-P", "2222", f"root@{address}:/etc/network", tmp_path / f"copy{mode}"]
+        subprocess.run(copy, check=True)
+        assert (tmp_path / f"copy{mode}" / "interfaces").exists()
+    sftp.remove("/root/.ssh/authorized_keys")
 
 
 # -- files ------------------------------------------------------------------------------------------------------

@@ -155,3 +155,11 @@ def test_what_is_neither(nonsense: object) -> None:
         parse_duration(nonsense)
     with pytest.raises(ValueError, match="is not a size"):
         parse_size(nonsense)
+
+
+def test_the_documented_file_can_be_read() -> None:
+    text = (LAB.parents[2] / "docs/stack-file.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert read(example).net == 64
+    clustered = example.replace("start: fresh", "#").replace("\n# ", "\n")
+    assert [guest.vmid for guest in read(clustered).clusters[0].guests] == [100]
