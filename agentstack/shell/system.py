@@ -104,15 +104,6 @@ async def pveversion(host: Host, argv: list[str], io: CommandIO) -> int:
     return 0
 
 
-@command("proxmox-backup-manager", kinds=("pbs",))
-async def proxmox_backup_manager(host: Host, argv: list[str], io: CommandIO) -> int:
-    if argv[:1] == ["version"] or argv[:1] == ["versions"]:
-        io.out(f"proxmox-backup-server {host.version}-1 running version: {host.version}\n")
-        return 0
-    io.err(f"Error: no such command '{argv[0] if argv else ''}'\n")
-    return 255
-
-
 @command("reboot", kinds=ALL)
 async def reboot(host: Host, argv: list[str], io: CommandIO) -> int:
     host.shut_down(reboot=True)
