@@ -120,7 +120,8 @@ class Lrm:
                 self.mode = "maintenance"
             elif self._disarm_requested:
                 self.mode = "disarm"
-            else:
+            elif self.mode != "disarm" or self.env.quorate():
+                # without quorum it stays disarmed: the manager must not take it for a node that a watchdog guards
                 self.mode = "active"
 
     def _mine(self) -> dict[str, ServiceStatus]:
@@ -216,7 +217,8 @@ class Lrm:
         if self.state == "lost_agent_lock":
             if self.mode == "restart" and self.env.time() - self._shutdown_since > RESTART_TIMEOUT:
                 return True
-            return not self._active_services()
+            # a frozen guest may still run here: without the lock only the watchdog makes sure that it ends
+            return all(service["state"] in ("stopped", "error") for service in self._mine().values())
         if self.mode == "maintenance":
             return not self._active_services() and not self.jobs.running()
         if self.mode == "restart" and not self._frozen():

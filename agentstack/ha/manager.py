@@ -84,6 +84,12 @@ class Manager:
     def lrm_mode(self, node: str) -> str:
         return self.lrm.get(node, {}).get("mode", "unknown")
 
+    def must_fence(self, node: str) -> bool:
+        """Out of contact for long enough.  A node that was last heard of disarmed has no watchdog to be fenced by: nobody
+        can know that its guests are off until it is back.
+        """
+        return self.nodes.offline_delayed(node) and self.lrm_mode(node) != "disarm"
+
     def result(self, service: ServiceStatus) -> JobResult | None:
         """What the LRM answered to the current decision about a service."""
         return self.lrm.get(service["node"], {}).get("results", {}).get(service["uid"])

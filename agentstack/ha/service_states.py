@@ -38,9 +38,9 @@ def move_kind(sid: str) -> str:
 
 def _lost(manager: Manager, sid: str, service: ServiceStatus) -> bool:
     """Handle a node that does not answer; True: nothing else can be done with the service now."""
-    if manager.nodes.is_operational(service["node"]) and not manager.nodes.offline_delayed(service["node"]):
+    if manager.nodes.is_operational(service["node"]) and not manager.must_fence(service["node"]):
         return False
-    if manager.nodes.offline_delayed(service["node"]):
+    if manager.must_fence(service["node"]):
         manager.change(sid, "fence")
         return True
     return not manager.nodes.in_maintenance(service["node"])
@@ -112,7 +112,7 @@ def _stopped(manager: Manager, sid: str, service: ServiceStatus, resource: Resou
             return
     if resource["state"] == "disabled":
         return
-    if manager.nodes.offline_delayed(service["node"]) and not manager.nodes.in_maintenance(service["node"]):
+    if manager.must_fence(service["node"]) and not manager.nodes.in_maintenance(service["node"]):
         manager.change(sid, "fence")
     elif resource["state"] == "started":
         manager.change(sid, "request_start", node=service["node"])
@@ -121,7 +121,7 @@ def _stopped(manager: Manager, sid: str, service: ServiceStatus, resource: Resou
 # -- started ----------------------------------------------------------------------------------------------------------
 def _started(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> None:
     if not manager.nodes.is_online(service["node"]):
-        if manager.nodes.offline_delayed(service["node"]):
+        if manager.must_fence(service["node"]):
             manager.change(sid, "fence")
             service = manager.services[sid]
         if not manager.nodes.in_maintenance(service["node"]):
@@ -219,9 +219,7 @@ def _judge_start(manager: Manager, sid: str, service: ServiceStatus, resource: R
 # -- freeze, fence, recovery, error -----------------------------------------------------------------------------------
 def _freeze(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> None:
     node = service["node"]
-    mode = manager.lrm_mode(node)
-    # a node that died while the stack was disarmed will not say that it is armed again
-    if mode == "active" or (mode == "disarm" and manager.nodes.offline_delayed(node)):
+    if manager.lrm_mode(node) == "active":
         manager.change(sid, "request_stop" if wanted_off(resource) else "started")
 
 
