@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -164,37 +164,44 @@ class Vzdump:
     async def _live(self, place: Place, guest: Guest, way: Target, *, hold: bool) -> None:
         """Hold the guest's writes for the instant of copying; with `hold` until all is stored."""
         guests, vmid = self.host.guests, place.vmid
-        was_suspended = guests.running[vmid].suspended
-        if hold:
-            self.log("suspending guest" if place.kind is not LXC else "suspend vm to make a consistent copy")
-        if not was_suspended:
-            await guests.suspend(vmid)
+        held = not guests.running[vmid].suspended
 
         async def let_go() -> None:
-            if not was_suspended and guests.is_running(vmid):
+            nonlocal held
+            if held and guests.is_running(vmid):
                 await guests.resume(vmid)
+            held = False
 
+        if hold:
+            self.log("suspending guest")
+        self.log(way.announce())
+        if held:
+            await guests.suspend(vmid)
         try:
             async with copied(self.host, guest) as frozen:
                 if not hold:
                     await let_go()
-                self.log(way.announce())
+                    self.log("create storage snapshot 'vzdump'" if place.kind is LXC else "resuming VM again")
                 await way.store(frozen, self.log)
         finally:
             await let_go()
-        self.log(
-            "guest is online again" if hold else "resuming VM again" if place.kind is not LXC else "snapshot removed"
-        )
+        if hold:
+            self.log("guest is online again")
 
     async def _stopped(self, place: Place, guest: Guest, way: Target) -> None:
         """Shut the guest down, copy, and let it run again while the copy is stored."""
-        host, seconds = self.host, self.options.stopwait * 60.0
+        host, kind, vmid = self.host, place.kind, place.vmid
         self.log("stopping virtual guest")
-        await host.guests.shutdown(place.vmid, min(operations.SHUTDOWN_TIME, seconds))
-        async with copied(host, guest) as frozen:
-            await host.clock.sleep(operations.START_TIME)
-            await host.guests.launch(place.kind, place.vmid, [image.path for image in guest.images])
-            self.log("resuming VM again" if place.kind is not LXC else "restarting vm")
+        await host.guests.shutdown(vmid, min(operations.SHUTDOWN_TIME, self.options.stopwait * 60.0))
+        async with AsyncExitStack() as stack:
+            try:
+                frozen = await stack.enter_async_context(copied(host, guest))
+            finally:
+                # whatever became of the copy, the guest is not left off
+                await host.clock.sleep(operations.START_TIME)
+                files = operations.disk_files(host, kind, configs.load(host, kind, vmid))
+                await host.guests.launch(kind, vmid, files)
+                self.log("restarting vm" if kind is LXC else "resuming VM again")
             self.log(way.announce())
             await way.store(frozen, self.log)
 

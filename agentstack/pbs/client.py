@@ -49,13 +49,15 @@ class Login:
 
 
 class PbsClient:
-    """A session with one server: `async with PbsClient(login) as client`. All calls go over one connection.
+    """A session with one server: `async with PbsClient(login, address) as client`. All calls go over one connection.
 
-    Every call raises AgentError in the server's words, or Unreachable. `timeout` is in real seconds, per call.
+    `address` is the caller's own. Every call raises AgentError in the server's words, or Unreachable. `timeout` is in
+    real seconds, per call.
     """
 
-    def __init__(self, login: Login, timeout: float = 30.0) -> None:
+    def __init__(self, login: Login, address: str, timeout: float = 30.0) -> None:
         self.login = login
+        self._address = address
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._verify: ssl.SSLContext | aiohttp.Fingerprint | bool = True
         self._headers: dict[str, str] = {}
@@ -63,7 +65,7 @@ class PbsClient:
     async def __aenter__(self) -> Self:
         if self.login.fingerprint:
             self._verify = aiohttp.Fingerprint(bytes.fromhex(self.login.fingerprint.replace(":", "")))
-        connector = aiohttp.TCPConnector(limit=1)
+        connector = aiohttp.TCPConnector(limit=1, local_addr=(self._address, 0))
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         try:
             await self._log_in()

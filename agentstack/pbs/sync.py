@@ -46,7 +46,7 @@ async def source_of(host: Host, values: Mapping[str, Any]) -> AsyncIterator[Sour
             yield LocalSource(local)
         return
     try:
-        async with PbsClient(login_of(host, remote)) as client:
+        async with PbsClient(login_of(host, remote), host.address) as client:
             yield RemoteSource(client, store)
     except Unreachable as error:
         raise AgentError(f"remote connection to '{remote}' failed - {error.text}") from error

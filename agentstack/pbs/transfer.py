@@ -207,12 +207,13 @@ class Transfer:
         for digest in digests:
             if digest not in session.known:
                 raise AgentError(_TEXTS["unknown_chunk"].format(name=name, digest=digest.hex()))
-        session.log(f'created new fixed index {len(session.writer.files) + 1} ("{session.writer.snapshot}/{name}")')
+        number = 1 + sum(entry.filename.endswith(".fidx") for entry in session.writer.files)
+        session.log(f'created new fixed index {number} ("{session.writer.snapshot}/{name}")')
         session.writer.image(name, FixedIndex(size, digests, int(request.query["created"])))
         session.log(f"Upload statistics for '{name}'")
         session.log(f"Size: {size}")
         session.log(f"Chunk count: {len(digests)}")
-        session.log(f"successfully closed fixed index {len(session.writer.files)}")
+        session.log(f"successfully closed fixed index {number}")
 
     def _blob(self, session: Session, name: str, data: bytes) -> None:
         if not name.endswith(".blob"):

@@ -85,12 +85,12 @@ class PbsStorage:
     def client(self, entry: Entry, timeout: float = pbs_client.TIMEOUT) -> PbsClient:
         """A session with the storage's server, with the storage's credentials; `timeout` in real seconds per call."""
         secret = config.secret(self.host, entry, "password")
-        return PbsClient(pbs_client.login(entry.values, secret or ""), timeout)
+        return PbsClient(pbs_client.login(entry.values, secret or ""), self.host.address, timeout)
 
     async def activate(self, entry: Entry, password: str | None = None) -> None:
         """Log in and find the datastore; raises AgentError with the texts of facts §12."""
         secret = password if password is not None else config.secret(self.host, entry, "password")
-        await pbs_client.check_datastore(entry.id, entry.values, secret or "")
+        await pbs_client.check_datastore(self.host.address, entry.id, entry.values, secret or "")
 
     async def refresh(self, entry: Entry) -> None:
         """Ask the server how full the datastore is; one that cannot be asked makes the storage inactive."""

@@ -33,11 +33,11 @@ def login(values: Mapping[str, Any], password: str) -> Login:
     )
 
 
-async def check_datastore(ident: str, values: Mapping[str, Any], password: str) -> None:
-    """Log in and look for the datastore; `values`: server, datastore, port, username, fingerprint. Or AgentError."""
+async def check_datastore(address: str, ident: str, values: Mapping[str, Any], password: str) -> None:
+    """Log in from `address` and look for the datastore of a storage's settings (`values`); raises AgentError."""
     where = login(values, password)
     try:
-        async with PbsClient(where, TIMEOUT) as client:
+        async with PbsClient(where, address, TIMEOUT) as client:
             rows = await client.call("GET", "/admin/datastore")
     except Unreachable as error:
         reason = TEXTS["connect"].format(server=where.server, port=where.port, reason=error.text)

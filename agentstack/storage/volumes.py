@@ -33,6 +33,7 @@ TEXTS = {
     "'{path}'",
     "zfs": "could not activate storage '{id}', zfs error: cannot import '{pool}': no such pool available\n",
     "zfs_error": "zfs error: {text}\n",
+    "protected": "cannot remove protected volume '{name}' on '{id}'\n",
 }
 
 _IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-\S+?)(?:\.(raw|qcow2|vmdk|subvol))?")
@@ -178,6 +179,11 @@ class Directory:
                 file.rmdir() if file.is_dir() else file.unlink()
             path.rmdir()
         else:
+            if _beside(path, ".protected").exists():
+                raise AgentError(TEXTS["protected"].format(name=name, id=entry.id))
+            if path.parent.name == "dump":
+                _beside(path, ".notes").unlink(missing_ok=True)
+                path.with_name(f"{path.name.partition('.')[0]}.log").unlink(missing_ok=True)
             path.unlink()
         if path.parent.parent.name == "images" and not any(path.parent.iterdir()):
             path.parent.rmdir()
@@ -210,7 +216,9 @@ class Directory:
     def _volume(self, entry: Entry, path: Path, name: str, content: str, form: str, vmid: int | None) -> Volume:
         stat = path.stat()
         size = sparse.allocated(path) if path.is_dir() else stat.st_size
-        return Volume(f"{entry.id}:{name}", content, form, size, sparse.allocated(path), int(stat.st_mtime), vmid)
+        extra = _backup_extra(path) if content == "backup" else {}
+        used, created = sparse.allocated(path), int(stat.st_mtime)
+        return Volume(f"{entry.id}:{name}", content, form, size, used, created, vmid, extra)
 
     def resize(self, entry: Entry, name: str, size: int) -> None:
         os.truncate(self.path(entry, name), size)
@@ -231,6 +239,22 @@ class Directory:
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
         self._snapshot(entry, name, snapshot).unlink(missing_ok=True)
+
+
+def _backup_extra(path: Path) -> dict[str, Any]:
+    """What is noted in files beside a backup, and what its name says."""
+    found: dict[str, Any] = {}
+    if match := re.match(r"vzdump-(qemu|lxc)-", path.name):
+        found["subtype"] = match[1]
+    if (notes := _beside(path, ".notes")).exists():
+        found["notes"] = notes.read_text(encoding="utf-8")
+    if _beside(path, ".protected").exists():
+        found["protected"] = 1
+    return found
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 class ZfsPool:

@@ -15,7 +15,7 @@ from agentstack.pbs.source import login_of
 async def _ask(call: Call, path: str, **given: Any) -> Json:
     login = login_of(call.host, call["name"])
     try:
-        async with PbsClient(login) as client:
+        async with PbsClient(login, call.host.address) as client:
             return await client.call("GET", path, **given)
     except AgentError as error:
         raise AgentError(f"remote connection to '{call['name']}' failed - {error.text}") from error
