@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._site_ceph import ceph_problems
 from ._site_nodes import Node
 from ._site_types import type_problems
 
@@ -40,6 +41,7 @@ LISTS = {
     "pve_storages": Elements(key=("storage",), nodes=("nodes",)),
     "pve_guests": Elements(key=("vmid",), nodes=("node",)),
     "pve_replication_jobs": Elements(key=("guest", "target"), nodes=("target",)),
+    "pve_ceph_pools": Elements(key=("name",)),
     "pve_ha_affinity": Elements(key=("name",), nodes=("nodes",)),
     "pve_ha_resources": Elements(key=("sid",)),
 }
@@ -47,7 +49,7 @@ LISTS = {
 
 def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
     """Everything that is wrong with `variables` (name to value; None = left alone) for a cluster of `nodes`."""
-    given = {name: value for name, value in variables.items() if value is not None}
+    given = {name: plain(value) for name, value in variables.items() if value is not None}
     found = [problem for name, value in given.items() for problem in type_problems(name, value)]
     if found:  # the checks below rely on the types
         return found
@@ -57,6 +59,17 @@ def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
     for check in CHECKS:
         found += check(given, nodes)
     return found
+
+
+def plain(value: Any) -> Any:
+    """The value in containers of Python's own.
+
+    Ansible hands out containers whose templates are filled in when they are looked at; a copy of such a container
+    copies its template engine, which does not survive it.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def list_problems(name: str, value: list[Element], node_names: set[str]) -> list[str]:
@@ -214,4 +227,5 @@ CHECKS: tuple[Check, ...] = (
     _replication_targets,
     _sids,
     _affinity,
+    ceph_problems,
 )

@@ -19,6 +19,8 @@ MODULE_OPTIONS = {
     "pve_options": ("cluster_options", "options"),
     "pve_zfs_pools": ("zfs_pools", "pools"),
     "pve_storages": ("storages", "storages"),
+    "pve_ceph_osds": ("ceph_osds", "osds"),
+    "pve_ceph_pools": ("ceph_pools", "pools"),
     "pve_guests": ("guests", "guests"),
     "pve_replication_jobs": ("replication_jobs", "jobs"),
     "pve_ha_affinity": ("ha_rules", "rules"),
@@ -36,6 +38,19 @@ OWN = {
             "priority": {"type": "int"},
         },
     },
+    "pve_ceph": {
+        "type": "dict",
+        "options": {
+            "release": {"type": "str", "required": True},
+            "repository": {"type": "str", "choices": ["enterprise", "no-subscription", "test"]},
+            "network": {"type": "str", "required": True},
+            "cluster_network": {"type": "str"},
+            "timeout": {"type": "int"},
+        },
+    },
+    "pve_ceph_nodes": {"type": "list", "elements": "str"},
+    "pve_ceph_monitors": {"type": "list", "elements": "str"},
+    "pve_ceph_managers": {"type": "list", "elements": "str"},
 }
 """Variables that no module takes as they are."""
 
@@ -51,7 +66,10 @@ def type_problems(name: str, value: Any) -> list[str]:
         return [f"{name}: must be a list, is {kind(value)}."]
     found = []
     for index, element in enumerate(value):
-        if isinstance(element, Mapping):
+        if spec.get("elements") == "str":
+            if not isinstance(element, str):
+                found.append(f"{name}[{index}]: must be text, is {kind(element)}.")
+        elif isinstance(element, Mapping):
             found += _errors(spec, [element], f"{name}[{index}]{_called(element)}")
         else:
             found.append(f"{name}[{index}]: must be a mapping, is {kind(element)}.")
