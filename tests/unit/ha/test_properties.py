@@ -111,7 +111,16 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         for index, node in enumerate(nodes, 1)
     }
     return Scenario(
-        [[f"power {node} on" for node in nodes], *events, ["delay 300"], calm, ["delay 400"], calm, orders, ["delay 500"]],
+        [
+            [f"power {node} on" for node in nodes],
+            *events,
+            ["delay 300"],
+            calm,
+            ["delay 400"],
+            calm,
+            orders,
+            ["delay 500"],
+        ],
         hardware,
         services=services,
         rules=draw(rule_sets(nodes, sids)),
