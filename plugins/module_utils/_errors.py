@@ -90,6 +90,9 @@ class WaitError(QuorateError):
 class VerifyError(QuorateError):
     """The server said yes, and reading back shows something else."""
 
+    def facts(self) -> dict[str, Any]:
+        return {"changed": True}
+
 
 class ShellError(QuorateError):
     """A command on a host failed, or the host could not be reached over SSH."""

@@ -82,7 +82,7 @@ EXAMPLES = r"""
       - name: web
         nodes: {pve1: 2, pve2: 2, pve3: 1}
         resources: ["vm:101", "vm:102"]
-      - {name: web-apart, type: resource-affinity, affinity: negative, resources: ["vm:101", "vm:102"]}
+      - {name: web-apart, type: resource-affinity, affinity: negative, resources: ["vm:103", "vm:104"]}
     purge: true
 """
 
