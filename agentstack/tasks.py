@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,9 @@ BROADCAST = 25
 
 KEY = "tasklist"
 UNEXPECTED = "unexpected status"
+INTERRUPTED = "received interrupt"
+
+_INDEX = re.compile(r"^(\S+) ([0-9A-F]{8}) (.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -124,13 +128,14 @@ class Tasks:
         self.directory.mkdir(parents=True, exist_ok=True)
         index, active = self.directory / "index", self.directory / "active"
         if index.exists():
-            for line in index.read_text(encoding="utf-8").splitlines()[-REMEMBERED:]:
-                text, end, status = line.split(" ", 2)
-                if upid := self.parse(text):
-                    self.finished.append(Finished(upid, int(end, 16), status))
+            # a power loss may have torn the last line
+            for line in _INDEX.findall(index.read_text(encoding="utf-8"))[-REMEMBERED:]:
+                if upid := self.parse(line[0]):
+                    self.finished.append(Finished(upid, int(line[1], 16), line[2]))
         if active.exists():
+            ended = {end.upid for end in self.finished}
             for text in active.read_text(encoding="utf-8").splitlines():
-                if upid := self.parse(text):
+                if (upid := self.parse(text)) and upid not in ended:
                     self._remember(Finished(upid, int(self.host.clock.now()), self._last_status(upid)))
         self._write_active()
         self._changed.set()
@@ -139,7 +144,8 @@ class Tasks:
     async def abandon(self) -> None:
         """Leave running tasks as a reboot does: without an end."""
         running = [work for _, work in self._running.values()]
-        for work in (*running, *([self._publisher] if self._publisher else [])):
+        running += [self._publisher] if self._publisher else []
+        for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
@@ -150,7 +156,9 @@ class Tasks:
         if self.parse(str(upid)) is None:
             raise ValueError(f"'{worker_id}' cannot be the id of a task")
         task = self.form(upid, self.path(upid), self.host.clock)
-        self._running[str(upid)] = (task, asyncio.create_task(self._work(task, work), name=str(upid)))
+        running = asyncio.create_task(self._work(task, work), name=str(upid))
+        running.add_done_callback(lambda _: self._end_unbegun(task))
+        self._running[str(upid)] = (task, running)
         self._write_active()
         self._changed.set()
         return str(upid)
@@ -207,7 +215,7 @@ class Tasks:
         except asyncio.CancelledError:
             if not task.stopped:
                 raise
-            error = "received interrupt"
+            error = INTERRUPTED
         finally:
             if (unforeseen := sys.exception()) is not None:
                 error = str(unforeseen) or type(unforeseen).__name__
@@ -215,6 +223,11 @@ class Tasks:
                     log.error("task %s failed", task.upid, exc_info=unforeseen)
             if not isinstance(unforeseen, asyncio.CancelledError):
                 self._end(task, error)
+
+    def _end_unbegun(self, task: Task) -> None:
+        """A task that is cancelled before its first step runs no line of `_work`."""
+        if task.stopped and str(task.upid) in self._running:
+            self._end(task, INTERRUPTED)
 
     def _end(self, task: Task, error: str | None) -> None:
         status = task.close(error)

@@ -46,6 +46,12 @@ class Listener:
         self._socket.listen(BACKLOG)
         self._keep(self._accept(self._socket))
 
+    @property
+    def port(self) -> int:
+        """The port that is listened on; the one given, unless that was 0."""
+        found: int = self._socket.getsockname()[1] if self._socket is not None else self._address[1]
+        return found
+
     async def stop(self) -> None:
         """Stop listening; connections that were handed on live as long as their server lets them."""
         for task in self._tasks:
