@@ -23,7 +23,7 @@ def process_commands(manager: Manager) -> None:
             continue
         name, *arguments = words
         handler = COMMANDS.get((name, len(arguments)))
-        if handler is None:
+        if handler is None or (name in SINCE_9 and manager.env.release < 9):
             manager.env.log("err", f"unable to parse command: {line}")
         elif manager.disarm is None or name in WHILE_DISARMED:
             handler(manager, line, arguments)
@@ -137,5 +137,7 @@ COMMANDS: dict[tuple[str, int], Handler] = {
     ("disarm-ha", 1): _disarm,
     ("arm-ha", 0): _arm,
 }
+
+SINCE_9 = ("disarm-ha", "arm-ha")
 
 WHILE_DISARMED = ("arm-ha", "disarm-ha", "enable-node-maintenance", "disable-node-maintenance")

@@ -200,8 +200,10 @@ class Environment(Protocol):
     def read_settings(self) -> ClusterSettings: ...
 
     # -- guests, versions, usage ----------------------------------------------------------------------------------
-    def steal_service(self, sid: str, node: str, target: str) -> None:
-        """Move the guest's configuration from a fenced node and remove left-over guest locks."""
+    def steal_service(self, sid: str, node: str, target: str) -> str | None:
+        """Move the guest's configuration from a fenced node (which may be the target itself), and remove a guest lock that
+        was left over (facts §7.5); the lock's name, if there was one.
+        """
 
     def node_version(self, node: str) -> str | None:
         """pve-manager version of a node, None when it is not known."""

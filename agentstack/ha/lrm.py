@@ -178,7 +178,10 @@ class Lrm:
             self._change("wait_for_agent_lock")
 
     def _from_maintenance(self) -> None:
-        if self.mode == "disarm":
+        if self._fence_requested and self._watchdog is not None:
+            self.env.log("err", "node need to be fenced - releasing agent_lock")
+            self._change("lost_agent_lock")
+        elif self.mode == "disarm":
             self.env.log("info", "HA disarm requested during maintenance, releasing agent lock and watchdog")
             self._release()
             self._change("wait_for_agent_lock")

@@ -236,8 +236,12 @@ def _recovery(manager: Manager, sid: str, service: ServiceStatus, resource: Reso
             manager.env.log("info", f"recover service '{sid}' to previous failed and fenced node '{fenced}' again")
         else:
             manager.env.log("info", f"recover service '{sid}' from fenced node '{fenced}' to node '{selected}'")
-            manager.env.steal_service(sid, fenced, selected)
-            manager.resources = manager.env.read_resources()
+        lock = manager.env.steal_service(sid, fenced, selected)
+        if lock is not None:
+            manager.env.log(
+                "warning", f"removed leftover lock '{lock}' from recovered service '{sid}' to allow its start."
+            )
+        manager.resources = manager.env.read_resources()
         manager.change(sid, "request_stop" if wanted_off(resource) else "started", node=selected)
         return
     manager.env.log("err", f"recovering service '{sid}' from fenced node '{fenced}' failed, no recovery node found")

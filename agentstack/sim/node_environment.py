@@ -142,13 +142,16 @@ class NodeEnvironment:
         self._mounted().groups = {}
 
     # -- guests, versions, usage ----------------------------------------------------------------------------------
-    def steal_service(self, sid: str, node: str, target: str) -> None:
+    def steal_service(self, sid: str, node: str, target: str) -> str | None:
         world = self._mounted()
         service = world.services[sid]
         service["node"] = target
-        if service.get("lock") in REMOVABLE_LOCKS:
-            del service["lock"]
         world.resources_changed()
+        lock: str | None = service.get("lock")
+        if lock not in REMOVABLE_LOCKS:
+            return None
+        del service["lock"]
+        return lock
 
     def node_version(self, node: str) -> str | None:
         return self._world.nodes[node].version
