@@ -8,8 +8,8 @@ import datetime
 import hashlib
 import re
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
 
+from agentstack._shared.time_zone import time_zone
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.errors import AgentError
 from agentstack.install import HOST_KEY
@@ -28,16 +28,18 @@ def _read(host: Host, name: str) -> str:
 @pve("GET", "/nodes/{node}/time")
 async def get_time(call: Call) -> Json:
     """`localtime` is the wall clock's reading as if it were UTC."""
-    zone = _read(call.host, TIMEZONE).strip() or "Etc/UTC"
+    zone = _read(call.host, TIMEZONE).strip() or "UTC"
     now = int(call.host.clock.now())
-    offset = datetime.datetime.fromtimestamp(now, ZoneInfo(zone)).utcoffset() or datetime.timedelta()
+    offset = datetime.datetime.fromtimestamp(now, time_zone(zone)).utcoffset() or datetime.timedelta()
     return {"timezone": zone, "time": now, "localtime": now + int(offset.total_seconds())}
 
 
 @pve("PUT", "/nodes/{node}/time")
 async def set_time_zone(call: Call) -> Json:
-    if call["timezone"] not in available_timezones():
-        raise AgentError(f"No such timezone: '{call['timezone']}'")
+    try:
+        time_zone(call["timezone"])
+    except ValueError:
+        raise AgentError(f"No such timezone: '{call['timezone']}'") from None
     (call.host.root / TIMEZONE).write_text(f"{call['timezone']}\n", encoding="utf-8")
     return None
 
