@@ -45,14 +45,28 @@ _value:
   sample: ["pve_guests[2] (103): node names pve9, which is no node of this cluster (pve1, pve2, pve3)."]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.quorate.pve.plugins.module_utils._site_checks import problems
+
+
+def plain(value: Any) -> Any:
+    """The value without Ansible's lazy containers, which drag the whole templating along with every copy of them."""
+    if isinstance(value, Mapping):
+        return {key: plain(value[key]) for key in value}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+def plain_problems(variables: Mapping[str, Any], nodes: list[Any]) -> list[str]:
+    """What is wrong with the variables."""
+    return problems(plain(variables), plain(nodes))
 
 
 class FilterModule:
     """Ansible's way to name filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"problems": problems}
+        return {"problems": plain_problems}
