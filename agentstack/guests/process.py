@@ -112,7 +112,9 @@ class Journal:
         data = pack(self.number + 1, time.time(), self.host, self.run, self.previous)
         os.pwrite(self.file, data, self.offset)
         os.fdatasync(self.file)
-        os.write(self.ledger, _LEDGER.pack(self.number + 1, struct.unpack_from("<I", data, 4)[0], 0))
+        self.number, self.previous = self.number + 1, struct.unpack_from("<I", data, 4)[0]
+        self.offset += RECORD_SIZE
+        os.write(self.ledger, _LEDGER.pack(self.number, self.previous, 0))
 
 
 def run(options: dict[str, str]) -> int:

@@ -7,6 +7,7 @@ Nodes use it for storages and backups, backup servers for their remotes.
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from dataclasses import dataclass
@@ -170,7 +171,9 @@ class _Guarded:
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
             raise Unreachable("certificate verify failed") from error
         except aiohttp.ClientOSError as error:
-            raise Unreachable(os.strerror(error.errno) if error.errno else str(error)) from error
+            # a connection from a stack's own networks to anywhere else cannot even be begun
+            number = errno.EHOSTUNREACH if error.errno == errno.EINVAL else error.errno
+            raise Unreachable(os.strerror(number) if number else str(error)) from error
         except TimeoutError as error:
             raise Unreachable("Connection timed out") from error
         except aiohttp.ClientError as error:

@@ -106,7 +106,9 @@ def _split_secrets(kind: str, values: dict[str, Any]) -> tuple[dict[str, Any], d
 
 async def _store_secrets(host: Host, entry: Entry, secrets: dict[str, str]) -> None:
     for name, value in secrets.items():
-        await host.files.write(_secret_path(entry, name), value + "\n")
+        path = _secret_path(entry, name)
+        await host.files.mkdir(path.rpartition("/")[0], exist_ok=True)
+        await host.files.write(path, value + "\n")
 
 
 def _secret_path(entry: Entry, name: str) -> str:

@@ -13,8 +13,6 @@ from agentstack.pbs.client import DEFAULT_PORT, Login, PbsClient, Unreachable
 TEXTS = {
     "fetch": "{id}: error fetching datastores - {reason}",
     "connect": "500 Can't connect to {server}:{port} ({reason})",
-    "no_route": "No route to host",
-    "no_name": "Temporary failure in name resolution",
     "datastore": "{id}: Cannot find datastore '{datastore}', check permissions and existence!",
 }
 

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell of a host, as root with password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import paramiko
+
+from ..stacks import RunningStack
+
+
+@dataclass
+class Answer:
+    """What a command printed, and its exit status."""
+
+    out: str
+    err: str
+    status: int
+
+
+class Shell:
+    """Runs single commands; one connection for all of them."""
+
+    def __init__(self, stack: RunningStack, host: str) -> None:
+        self._client = paramiko.SSHClient()
+        self._client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        self._client.connect(
+            stack.resolved["hosts"][host]["address"],
+            2222,
+            "root",
+            stack.secrets["root_password"],
+            allow_agent=False,
+            look_for_keys=False,
+        )
+
+    def run(self, line: str) -> Answer:
+        """Run a command to its end."""
+        _, out, err = self._client.exec_command(line, timeout=60)
+        status = out.channel.recv_exit_status()
+        return Answer(out.read().decode(), err.read().decode(), status)
