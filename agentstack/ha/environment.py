@@ -201,8 +201,8 @@ class Environment(Protocol):
 
     # -- guests, versions, usage ----------------------------------------------------------------------------------
     def steal_service(self, sid: str, node: str, target: str) -> str | None:
-        """Move the guest's configuration from a fenced node (which may be the target itself), and remove a guest lock that
-        was left over (facts §7.5); the lock's name, if there was one.
+        """Move the guest's configuration from a fenced node (the target itself, sometimes) and remove a left-over guest
+        lock (facts §7.5); the lock's name, if there was one.
         """
 
     def node_version(self, node: str) -> str | None:
@@ -221,7 +221,7 @@ class Environment(Protocol):
         """Measured usage and limits of each HA resource; no usage for one that does not run."""
 
     def running_guests(self) -> Mapping[str, str]:
-        """Guests that run, HA resources or not: id -> node."""
+        """Guests that run, HA resources or not: service id (``vm:100``) -> node."""
 
     # -- migration of groups to rules -----------------------------------------------------------------------------
     def write_rules(self, rules: Mapping[str, Mapping[str, object]]) -> None: ...

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 
 from agentstack.ha.environment import (
     ClusterFilesError,
@@ -43,21 +44,26 @@ class Lrm:
         self._fence_requested = False
         self._shutdown_since: int | None = None
         self._idle_rounds = 0
+        self._turn = Lock()
         self._change("wait_for_agent_lock")
 
     # -- shutdown -------------------------------------------------------------------------------------------------
     def request_shutdown(self) -> None:
-        """The service is being restarted, or the node goes down: leave by the shutdown policy."""
-        if self._shutdown_since is not None:
-            return
-        shutdown, reboot = self.env.node_shutdown()
-        if shutdown:
-            self._choose_shutdown_mode("reboot" if reboot else "shutdown")
-        else:
-            self.env.log("info", "restart LRM, freeze all services")
-            self.mode = "restart"
-        self._shutdown_since = self.env.time()
-        self._write_status()
+        """The service is being restarted, or the node goes down: leave by the shutdown policy.
+
+        May be called while a round runs in another thread; it waits for its end.
+        """
+        with self._turn:
+            if self._shutdown_since is not None:
+                return
+            shutdown, reboot = self.env.node_shutdown()
+            if shutdown:
+                self._choose_shutdown_mode("reboot" if reboot else "shutdown")
+            else:
+                self.env.log("info", "restart LRM, freeze all services")
+                self.mode = "restart"
+            self._shutdown_since = self.env.time()
+            self._write_status()
 
     def _choose_shutdown_mode(self, kind: str) -> None:
         try:
@@ -81,6 +87,10 @@ class Lrm:
     # -- one round ------------------------------------------------------------------------------------------------
     def round(self) -> bool:
         """One round; False: the agent has ended."""
+        with self._turn:
+            return self._round()
+
+    def _round(self) -> bool:
         if not self.env.refresh():
             self.env.log("notice", "temporary inconsistent cluster state (cfs restart?), skip round")
             if self.state in PROTECTED and self._watchdog is not None and self.env.acquire_lock(self._lock_name):

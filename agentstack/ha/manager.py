@@ -64,7 +64,7 @@ class Manager:
         self._update_settings()
         members = self.env.members()
         self._group_migration.round(self.nodes.states, members)
-        self.resources = self.env.read_resources()
+        self.read_resources()
         self._update_services()
         self.recompute_usage()
         self._update_rules(members)
@@ -85,8 +85,8 @@ class Manager:
         return self.lrm.get(node, {}).get("mode", "unknown")
 
     def must_fence(self, node: str) -> bool:
-        """Out of contact for long enough.  A node that was last heard of disarmed has no watchdog to be fenced by: nobody
-        can know that its guests are off until it is back.
+        """Out of contact for long enough.  A node that was last heard of disarmed has no watchdog to be fenced by:
+        nobody can know that its guests are off until it is back.
         """
         return self.nodes.offline_delayed(node) and self.lrm_mode(node) != "disarm"
 
@@ -100,6 +100,10 @@ class Manager:
         if mode != self._mode:
             self.env.log("info", f"using scheduler mode '{mode}'")
             self._mode = mode
+
+    def read_resources(self) -> None:
+        """Take in resources.cfg; a resource whose guest is not there counts as not configured."""
+        self.resources = {sid: resource for sid, resource in self.env.read_resources().items() if "node" in resource}
 
     def _update_services(self) -> None:
         for sid in sorted(self.resources):

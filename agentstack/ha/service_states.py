@@ -141,7 +141,7 @@ def _obey(manager: Manager, sid: str, service: ServiceStatus) -> None:
             manager.env.log("info", f"request immediate service hard-stop for service '{sid}'")
         manager.change(sid, "request_stop", timeout=argument)
         manager.env.write_resource_options({sid: {"state": "stopped"}})
-        manager.resources = manager.env.read_resources()
+        manager.read_resources()
     elif not manager.nodes.is_online(argument):
         manager.env.log("err", f"ignore service '{sid}' {kind} request - node '{argument}' not online")
     elif argument == service["node"]:
@@ -241,7 +241,7 @@ def _recovery(manager: Manager, sid: str, service: ServiceStatus, resource: Reso
             manager.env.log(
                 "warning", f"removed leftover lock '{lock}' from recovered service '{sid}' to allow its start."
             )
-        manager.resources = manager.env.read_resources()
+        manager.read_resources()
         manager.change(sid, "request_stop" if wanted_off(resource) else "started", node=selected)
         return
     manager.env.log("err", f"recovering service '{sid}' from fenced node '{fenced}' failed, no recovery node found")

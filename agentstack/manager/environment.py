@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from agentstack._shared.property_string import parse_boolean
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
-from agentstack.guests.config import BY_SERVICE
+from agentstack.guests.config import BY_SERVICE, KINDS
 from agentstack.guests.guests import memory_of
 from agentstack.ha.environment import (
     ClusterFilesError,
@@ -226,19 +226,21 @@ class HostEnvironment:
 
     # ---- guests, versions, usage ------------------------------------------------------------------------------------
 
-    def steal_service(self, sid: str, node: str, target: str) -> None:
-        async def steal() -> None:
+    def steal_service(self, sid: str, node: str, target: str) -> str | None:
+        async def steal() -> str | None:
             service, _, vmid = sid.partition(":")
             kind = BY_SERVICE[service]
             old, new = (configs.config_path(kind, name, int(vmid)) for name in (node, target))
             found = configs.load(self.host, kind, int(vmid), node)
-            if found.lock in _REMOVABLE_LOCKS:
-                self.log("warning", f"removed leftover lock '{found.lock}' from recovered service '{sid}'")
+            lock = found.lock if found.lock in _REMOVABLE_LOCKS else None
+            if lock is not None:
                 del found.values["lock"]
                 await self.host.files.write(old, configs.format_config(found))
-            await self.host.files.rename(old, new)
+            if old != new:
+                await self.host.files.rename(old, new)
+            return lock
 
-        self._files(steal())
+        return self._files(steal())
 
     def node_version(self, node: str) -> str | None:
         value = self._look(lambda: self.host.cluster.kv(node, VERSION))
@@ -297,7 +299,16 @@ class HostEnvironment:
         return self._look(collect)
 
     def running_guests(self) -> Mapping[str, str]:
-        return {str(vmid): row["node"] for vmid, row in self._guest_rows().items() if row["status"] == "running"}
+        rows = self._guest_rows()
+
+        def collect() -> dict[str, str]:
+            return {
+                f"{KINDS[guest.type].service}:{vmid}": rows[vmid]["node"]
+                for vmid, guest in self.host.files.guests().items()
+                if vmid in rows and rows[vmid]["status"] == "running"
+            }
+
+        return self._look(collect)
 
     # ---- migration of groups to rules -------------------------------------------------------------------------------
 
