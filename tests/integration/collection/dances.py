@@ -3,9 +3,9 @@
 """The run-book dance of every module: create, again, change, again, delete, again.
 
 One entry a module. ``steps`` are the parameters of each step that changes something; after each the same parameters are
-given again and must change nothing. A module that only reads has one step that changes nothing (``reads``). The dances run
-in this order on one cluster of two nodes, so that a later one finds what it builds on; ``before`` and ``after`` are other
-modules' parameters that put things in place and away.
+given again and must change nothing. A module that only reads has steps that change nothing (``reads``). The dances
+run in this order on one cluster of two nodes, so that a later one finds what it builds on; ``before`` and ``after`` are
+other modules' parameters that put things in place and away.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ Parameters = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dance:
-    """Steps of one module. ``unrepeatable`` steps are requests that the server cannot remember as such."""
+    """Steps of one module."""
 
     steps: tuple[Parameters, ...]
     before: tuple[tuple[str, Parameters], ...] = ()
     after: tuple[tuple[str, Parameters], ...] = ()
     reads: bool = False
-    checks: tuple[Parameters, ...] = ()
 
 
 def guest(vmid: int, **more: Any) -> Parameters:

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.quorate.pve.plugins.module_utils import _client, _http, _wait
 from ansible_collections.quorate.pve.plugins.module_utils._module import outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from scripted import Script, Step
+from .scripted import Script, Step
 
 MODULES = "ansible_collections.quorate.pve.plugins.modules"
 TOKEN = {"api_hosts": ["192.0.2.11"], "api_token_id": "root@pam!t", "api_token_secret": "0000-secret"}

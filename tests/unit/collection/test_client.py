@@ -22,7 +22,8 @@ from ansible_collections.quorate.pve.plugins.module_utils._errors import (
 from ansible_collections.quorate.pve.plugins.module_utils._tasks import wait_for_task
 from ansible_collections.quorate.pve.plugins.module_utils._tickets import TicketStore
 from ansible_collections.quorate.pve.plugins.module_utils._wait import wait_until
-from scripted import broken, get, post, put, refused
+
+from .scripted import broken, get, post, put, refused
 
 TICKET = {"ticket": "PVE:root@pam:1::a+b/c=", "CSRFPreventionToken": "1:x", "username": "root@pam"}
 UPID = "UPID:pve1:00001A00:005725B2:6B021A1B:zfscreate:tank:root@pam:"

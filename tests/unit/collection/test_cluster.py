@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from ansible_collections.quorate.pve.plugins.module_utils import _join, _preflight
 from ansible_collections.quorate.pve.plugins.module_utils._errors import ConnectError
-from scripted import Step, get, post, refused
+
+from .scripted import Step, get, post, refused
 
 CREATE = "UPID:pve1:00001A00:005725B2:6B021A1B:clustercreate:c1:root@pam:"
 JOIN = "UPID:pve2:00001A00:005725B2:6B021A1B:clusterjoin::root@pam:"

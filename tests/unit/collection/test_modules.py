@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted import Step, delete, get, post, put, refused
+
+from .scripted import Step, delete, get, post, put, refused
 
 NODES = get("/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
 STORAGES = [

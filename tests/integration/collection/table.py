@@ -1,0 +1,21 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dances of all modules, gathered from every ``dances*.py`` beside this file."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from .dances import Dance
+
+
+def all_dances() -> dict[str, Dance]:
+    """The dances by module. They are run file by file, each on a cluster of its own."""
+    return {name: dance for dances in by_file().values() for name, dance in dances.items()}
+
+
+def by_file() -> dict[str, dict[str, Dance]]:
+    """The dances by file and module."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("dances*.py"))
+    return {name: import_module(f".{name}", __package__).DANCES for name in names}
