@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 # Stack seconds, so that the phases come when they were observed to: the node goes deaf 3.5 s after the call, its
 # corosync is heard of 4 s later, its API accepts logins again 12.7 s after the call.
 LOGIN = 0.4
-LOCAL_SETUP = 2.4
+LOCAL_SETUP = 2.9
 DATABASE = 1.5
 DAEMONS = 2.8
 POLL = 1.0
+NODE_FILES = 2.0
 SERVICES = 0.5
 
 
@@ -196,6 +197,7 @@ async def finish(host: Host, admission: Admission, log: Log) -> None:
     log("waiting for quorum...OK")
     log("(re)generate node files")
     await files.make_node_directories()
+    await clock.sleep(NODE_FILES)
     log("generate new node certificate")
     await host.certificates.update(force=True)
     log("merge authorized SSH keys")

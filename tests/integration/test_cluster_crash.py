@@ -64,9 +64,12 @@ class Writer(threading.Thread):
         return {user["userid"] for user in found}
 
 
-def test_control_of_the_fabric(stack_factory: StackFactory) -> None:
-    stack = stack_factory(3, scale=40, networks={"mgmt": {}, "ring0": {}, "ring1": {}}, start=START)
+@pytest.fixture(scope="module")
+def stack(stack_factory: StackFactory) -> RunningStack:
+    return stack_factory(3, scale=40, networks={"mgmt": {}, "ring0": {}, "ring1": {}}, start=START)
 
+
+def test_faults_of_the_network(stack: RunningStack) -> None:
     def rings() -> list[list[str]]:
         return sorted(hosts for _, hosts in fabric.control(stack.dir, "state")["rings"])
 
@@ -78,9 +81,26 @@ def test_control_of_the_fabric(stack_factory: StackFactory) -> None:
     wait_until(lambda: rings() == [list(NAMES)])
 
 
+def test_a_paused_host_is_missed_and_comes_back(stack: RunningStack) -> None:
+    one = Writer(stack)
+    session = one.session(one.urls[0])
+
+    def online() -> set[str]:
+        items = session.get(f"{one.urls[0]}/cluster/status", timeout=5).json()["data"]
+        return {item["name"] for item in items if item.get("online")}
+
+    wait_until(lambda: online() == set(NAMES))
+    stack.power("pause", "pve2")
+    wait_until(lambda: online() == {"pve1", "pve3"})
+    # what it misses meanwhile it gets afterwards
+    assert session.post(f"{one.urls[0]}/access/users", data={"userid": "meanwhile@pve"}, timeout=5).status_code == 200
+    stack.power("resume", "pve2")
+    wait_until(lambda: online() == set(NAMES))
+    wait_until(lambda: "meanwhile@pve" in one.users(one.urls[1]))
+
+
 @pytest.mark.long
-def test_acknowledged_writes_survive_kills(stack_factory: StackFactory) -> None:
-    stack = stack_factory(3, scale=40, networks={"mgmt": {}, "ring0": {}, "ring1": {}}, start=START)
+def test_acknowledged_writes_survive_kills(stack: RunningStack) -> None:
     writers = [Writer(stack) for _ in range(3)]
     for number, writer in enumerate(writers):
         writer.attempts = number * 1_000_000
@@ -88,14 +108,14 @@ def test_acknowledged_writes_survive_kills(stack_factory: StackFactory) -> None:
     chance = random.Random(5)
     for _ in range(12):
         time.sleep(chance.uniform(0.3, 1.5))
-        for name in chance.sample(NAMES, chance.randint(1, 3)):
+        killed = chance.sample(NAMES, chance.randint(1, 3))
+        for name in killed:
             os.kill(stack.host(name)["pid"], signal.SIGKILL)
             time.sleep(chance.uniform(0, 0.05))
-        wait_until(lambda: all(stack.host(name)["power"] == "off" or stack.host(name)["ready"] for name in NAMES))
-        for name in NAMES:
-            if stack.host(name)["power"] == "off":
-                stack.power("on", name)
-        for name in NAMES:
+        wait_until(lambda killed=killed: all(stack.host(name)["power"] == "off" for name in killed))
+        for name in killed:
+            stack.power("on", name)
+        for name in killed:
             stack.wait_ready(name)
     for writer in writers:
         writer.end.set()
