@@ -110,7 +110,7 @@ DANCES: dict[str, Dance] = {
             },
         )
     ),
-    "cluster_info": Dance(({},), reads=True),
+    "cluster_info": Dance(({}, {"resources": True}), reads=True),
     "cluster_options": Dance(
         (
             {"options": {"ha": {"shutdown_policy": "migrate"}, "max_workers": 4, "registered-tags": ["b", "a"]}},
