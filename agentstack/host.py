@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
+    from agentstack.replication.runner import Runner
     from agentstack.shell.server import ShellServer
     from agentstack.storage.disks import Disks
     from agentstack.storage.storages import Storages
@@ -80,8 +81,9 @@ PARTS = (
     Entry("ceph", "agentstack.ceph.service", "Ceph"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
     Entry("guests", "agentstack.guests.guests", "Guests"),
-    Entry("migration", "agentstack.guests.migrate", "make_server"),
+    Entry("migration", "agentstack.guests.incoming", "make_server"),
     Entry("replication", "agentstack.replication", "Replication"),
+    Entry("replicator", "agentstack.replication.runner", "Runner"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
     Entry("backup", "agentstack.backup", "Backups"),
     Entry("pvestatd", "agentstack.pvestatd", "Statd"),
@@ -115,6 +117,7 @@ class Host:
     migration: TunnelServer
     pbs: BackupServer
     replication: Replication
+    replicator: Runner
     pvestatd: Statd
     shell: ShellServer
     storage: Storages

@@ -18,7 +18,7 @@ from agentstack.guests import drives, operations
 from agentstack.guests.config import KINDS, LXC, QEMU, GuestConfig, Kind
 from agentstack.guests.drives import Drive
 from agentstack.guests.guests import memory_of
-from agentstack.guests.tunnel import Handler, Sums, Tunnel, TunnelServer, receive
+from agentstack.guests.tunnel import Handler, Sums, Tunnel, receive
 from agentstack.storage import config as storage_config
 
 if TYPE_CHECKING:
@@ -357,8 +357,3 @@ HANDLERS: dict[str, Handler] = {
     **{"import": _import, "update": _update, "incoming": _incoming, "resume": _resume},
     **{"start": _start, "abort": _abort},
 }
-
-
-def make_server(host: Host) -> TunnelServer:
-    """The part of a host that takes guests in."""
-    return TunnelServer(host, HANDLERS)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +80,10 @@ class Replication:
         self.host = host
 
     async def start(self) -> None:
-        """Jobs are run when they are due."""
+        """Jobs are run by the scheduler (`runner`)."""
 
     async def stop(self) -> None:
-        """The state is on disk after each run."""
+        """Nothing is held open."""
 
     # ---- configuration ----------------------------------------------------------------------------------------------
 
@@ -170,13 +169,3 @@ class Replication:
             entries, _ = REPLICATION_CFG.read(self.host)
             rest = [entry for entry in entries.values() if split_id(entry.id)[0] != vmid]
             await REPLICATION_CFG.write(self.host, rest)
-
-    # ---- state on this node -----------------------------------------------------------------------------------------
-
-    def state(self, entry: Entry) -> dict[str, Any]:
-        """What this node remembers of a job's runs: last_sync, last_try (epoch), duration, fail_count, error."""
-        path = self.host.root / STATE_FILE
-        stored = json.loads(path.read_text()) if path.exists() else {}
-        vmid, _ = split_id(entry.id)
-        known: dict[str, Any] = stored.get(str(vmid), {}).get(f"local/{entry.values['target']}", {})
-        return {"last_sync": 0, "last_try": 0, "fail_count": 0} | known

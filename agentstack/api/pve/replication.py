@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from agentstack._shared.calendar_event import parse
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.guests import config as configs
-from agentstack.replication.jobs import DEFAULT_SCHEDULE, answer, split_id
+from agentstack.replication.jobs import answer, split_id
 from agentstack.sections import Entry
-from agentstack.timezone import zone
 
 _CONTROL = frozenset({"id", "type", "delete", "digest", "keep", "force", "node", "guest"})
 
@@ -69,18 +68,13 @@ async def delete_job(call: Call) -> Json:
 
 
 def _status(call: Call, entry: Entry) -> dict[str, Any]:
-    state = call.host.replication.state(entry)
+    runner = call.host.replicator
     place = configs.place(call.host, split_id(entry.id)[0])
-    row = answer(entry) | state | {"vmtype": place.kind.type if place else "qemu"}
-    row["next_sync"] = _next_sync(call, entry, state)
+    row = answer(entry) | runner.state(entry).to_json() | {"vmtype": place.kind.type if place else "qemu"}
+    row["next_sync"] = 0 if entry.values.get("disable") else runner.due(entry)
+    if runner.running == entry.id:
+        row["pid"] = os.getpid()
     return row
-
-
-def _next_sync(call: Call, entry: Entry, state: dict[str, Any]) -> int:
-    if entry.values.get("disable"):
-        return 0
-    event = parse(entry.values.get("schedule", DEFAULT_SCHEDULE))
-    return event.next_after(int(state["last_try"] or call.host.clock.now()), zone(call.host)) or 0
 
 
 def _local_jobs(call: Call) -> dict[str, Entry]:
@@ -109,3 +103,25 @@ async def read_status(call: Call) -> Json:
     call.host.access.check(call.identity, f"/vms/{split_id(call['id'])[0]}", ["VM.Audit"])
     call.host.replication.job(call["id"])
     return _status(call, call.host.replication.job(call["id"])[0])
+
+
+@pve("GET", "/nodes/{node}/replication/{id}/log")
+async def read_log(call: Call) -> Json:
+    call.host.access.check(call.identity, f"/vms/{split_id(call['id'])[0]}", ["VM.Audit"])
+    call.host.replication.job(call["id"])
+    lines = call.host.replicator.log_of(call["id"])
+    start, limit = int(call.get("start") or 0), int(call.get("limit") or 50)
+    call.total = len(lines)
+    return [{"n": number, "t": text} for number, text in enumerate(lines, 1)][start : start + limit]
+
+
+@pve("POST", "/nodes/{node}/replication/{id}/schedule_now")
+async def schedule_now(call: Call) -> Json:
+    """Forget the last attempt; a job that never ran is due anyway (facts §9.2)."""
+    _check(call)
+    entry, _ = call.host.replication.job(call["id"])
+    state = call.host.replicator.state(entry)
+    if state.last_try:
+        state.last_try = 0
+        call.host.replicator.keep(entry, state)
+    return None
