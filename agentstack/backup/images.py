@@ -45,6 +45,7 @@ class Guest:
 
 def pieces(image: Image, size: int) -> Iterator[bytes | None]:
     """A disk in pieces of `size` bytes (the last may be shorter); None for one of nothing but zeros."""
+    zeros = memoryview(bytes(size))
     with image.path.open("rb", buffering=0) as file:
         data = _next_data(file.fileno(), 0)
         for start in range(0, image.size, size):
@@ -55,7 +56,7 @@ def pieces(image: Image, size: int) -> Iterator[bytes | None]:
                 yield None
                 continue
             piece = os.pread(file.fileno(), end - start, start).ljust(end - start, b"\0")
-            yield piece if any(piece) else None
+            yield None if piece == zeros[: len(piece)] else piece
 
 
 def _next_data(descriptor: int, position: int) -> int | None:

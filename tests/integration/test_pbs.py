@@ -424,6 +424,7 @@ def test_everything_survives_a_power_cut(stack: RunningStack, server: Api, write
     before = server.data("GET", f"{STORE}/snapshots")
     tasks = server("GET", "/nodes/localhost/tasks").json()["total"]
     stack.power("off", "pbs1")
+    wait_until(lambda: stack.host("pbs1")["power"] == "off")
     stack.power("on", "pbs1")
     stack.wait_ready("pbs1")
     again = root(stack, "pbs1")

@@ -87,8 +87,9 @@ async def extract_config(call: Call) -> Json:
 @pve("PUT", "/nodes/{node}/storage/{storage}/content/{volume}")
 async def change_backup(call: Call) -> Json:
     """Notes and protection of a backup."""
-    host, name = call.host, call["volume"].rpartition(":")[2]
-    entry = host.storage.entry(call["storage"])
+    host, storage = call.host, call["storage"]
+    name = call["volume"].removeprefix(f"{storage}:")
+    entry = host.storage.entry(storage)
     host.access.check(call.identity, f"/storage/{entry.id}", ["Datastore.AllocateSpace"])
     if "protected" in call.params:
         host.access.check(call.identity, f"/storage/{entry.id}", ["Datastore.Allocate"])

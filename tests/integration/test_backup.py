@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups of a node's guests, to a backup server and to a directory (facts §12, §13)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentstack.backup import archive
+from agentstack.guests.process import AREA, read_ledger, read_records
+from agentstack.pbs.datastore import Datastore
+from agentstack.pbs.index import CHUNK_SIZE
+from agentstack.pbs.snapshots import Group, Snapshot
+
+from ..backups import Api, fingerprint, new_token, root
+from ..stacks import RunningStack, StackFactory, wait_until
+
+pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+
+NODE = "/nodes/pve1"
+CONTENT = f"{NODE}/storage/pbs1/content"
+EVERY_SECOND = "*:*:*"
+
+
+@pytest.fixture(scope="module")
+def stack(stack_factory: StackFactory) -> RunningStack:
+    hosts: dict[str, Any] = {"pve1": {"kind": "pve", "disks": [{"size": "32G"}]}}
+    hosts["pbs1"] = {"kind": "pbs", "disks": [{"size": "32G"}]}
+    return stack_factory(hosts, scale=50, boot_time=0.5)
+
+
+@pytest.fixture(scope="module")
+def server(stack: RunningStack) -> Api:
+    found = root(stack, "pbs1")
+    found.run("POST", "/config/datastore", name="main", path="/backup/main")
+    return found
+
+
+@pytest.fixture(scope="module")
+def settings(stack: RunningStack, server: Api) -> dict[str, Any]:
+    """What a storage on the server needs; the token may back up and see how full the datastore is."""
+    token, secret = new_token(server, "nodes@pbs", "ha", "DatastoreBackup", "/datastore/main")
+    for authid in ("nodes@pbs", token):
+        server.data("PUT", "/access/acl", path="/datastore/main", role="DatastoreAudit", auth_id=authid)
+    place = {"server": server.address, "datastore": "main", "fingerprint": fingerprint(stack, "pbs1")}
+    return {"storage": "pbs1", "type": "pbs", "username": token, "password": secret, **place}
+
+
+@pytest.fixture(scope="module")
+def node(stack: RunningStack, settings: dict[str, Any]) -> Api:
+    """The node, with the storage, a running guest with two disks, and a container that is off."""
+    found = root(stack, "pve1", "PVE")
+    found.data("POST", "/storage", **settings)
+    found.data("PUT", "/storage/local", content="images,rootdir,backup")
+    found.run("POST", f"{NODE}/qemu", vmid=100, name="web", memory=512, scsi0="local:1", scsi1="local:1,backup=0")
+    found.run("POST", f"{NODE}/qemu/100/status/start")
+    return found
+
+
+def backups(node: Api, storage: str = "pbs1") -> list[dict[str, Any]]:
+    rows = node.data("GET", f"{NODE}/storage/{storage}/content", content="backup")
+    return sorted(rows, key=lambda row: str(row["volid"]))
+
+
+def tick() -> None:
+    """Wait for the next second: no group has two backups of the same one."""
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second)
+
+
+def image_of(stack: RunningStack, stamp: int, target: Path) -> None:
+    """Put the guest's disk together from the chunks on the server."""
+    store = Datastore("main", stack.dir / "hosts/pbs1/root/backup/main")
+    index = store.index(Snapshot(Group("", "vm", "100"), stamp), "drive-scsi0.img.fidx")
+    with target.open("wb") as file:
+        file.truncate(index.size)
+        contents = {digest: store.chunks.read(digest) for digest in set(index.digests)}
+        zeros = bytes(CHUNK_SIZE)
+        for number, digest in enumerate(index.digests):
+            if contents[digest] != zeros:
+                file.seek(number * CHUNK_SIZE)
+                file.write(contents[digest])
+
+
+def acknowledged(stack: RunningStack) -> int:
+    """The number of the last record that the guest has told the world about."""
+    return max((number for number, _ in read_ledger(str(stack.dir / "ledger/100"))), default=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"datastore": "nope"}, "other: Cannot find datastore 'nope', check permissions and existence!"),
+        ({"password": "wrong"}, "other: error fetching datastores - 401 authentication failed"),
+        ({"fingerprint": ":".join(["AB"] * 32)}, "(certificate verify failed)"),
+        ({"fingerprint": None}, "(certificate verify failed)"),
+        ({"port": 8009}, "8009 (Connection refused)"),
+    ],
+)
+def test_a_storage_is_refused_before_it_is_written(
+    node: Api, settings: dict[str, Any], change: dict[str, Any], text: str
+) -> None:
+    status, message = node.refusal("POST", "/storage", **{**settings, "storage": "other", **change})
+    assert status == 500
+    assert message.startswith("create storage failed: other: ")
+    assert message.endswith(text)
+    assert all(row["storage"] != "other" for row in node.data("GET", "/storage"))
+
+
+def test_the_storage_shows_the_datastore(stack: RunningStack, node: Api, server: Api) -> None:
+    status = node.data("GET", f"{NODE}/storage/pbs1/status")
+    assert (status["active"], status["total"]) == (1, server.data("GET", "/admin/datastore/main/status")["total"])
+    assert "password" not in node.data("GET", "/storage/pbs1")
+    secret = stack.dir / "hosts/pve1/root/etc/pve/priv/storage/pbs1.pw"
+    assert secret.stat().st_mode & 0o077 == 0
+
+
+def test_a_running_guest_is_backed_up_as_of_one_instant(stack: RunningStack, node: Api, tmp_path: Path) -> None:
+    wait_until(lambda: acknowledged(stack) > 0)
+    before = acknowledged(stack)
+    log = node.run("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1", notes_template="{{guestname}} on {{node}}")
+    for line in (
+        "INFO: starting new backup job: vzdump 100 --storage pbs1 --notes-template '{{guestname}} on {{node}}'",
+        "INFO: Starting Backup of VM 100 (qemu)",
+        "INFO: backup mode: snapshot",
+        "INFO: exclude disk 'scsi1' 'local:100/vm-100-disk-1.raw' 1G (backup=no)",
+        "INFO: resuming VM again",
+        "INFO: Backup job finished successfully",
+        "TASK OK",
+    ):
+        assert line in log.splitlines()
+    (row,) = backups(node)
+    assert (row["format"], row["vmid"], row["notes"]) == ("pbs-vm", 100, "web on pve1")
+    image = tmp_path / "scsi0.img"
+    image_of(stack, row["ctime"], image)
+    # every record is whole, and whatever was acknowledged before is there
+    numbers = [record.number for record in read_records(str(image), AREA)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= before
+    assert node.data("GET", f"{NODE}/qemu/100/config").get("lock") is None
+    now = acknowledged(stack)
+    wait_until(lambda: acknowledged(stack) > now)
+
+
+def test_a_second_backup_sends_only_what_changed(stack: RunningStack, node: Api, server: Api) -> None:
+    chunks = Datastore("main", stack.dir / "hosts/pbs1/root/backup/main").chunks
+    before = len(list(chunks.files()))
+    tick()
+    node.run("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1", mode="suspend", protected=1)
+    assert [row.get("protected") for row in backups(node)] == [None, 1]
+    # one chunk holds all records
+    assert len(list(chunks.files())) == before + 1
+    server.run("POST", "/admin/datastore/main/verify")
+    assert [row["verification"]["state"] for row in backups(node)] == ["ok", "ok"]
+
+
+def test_a_stopped_guest_runs_again_while_it_is_stored(node: Api) -> None:
+    tick()
+    log = node.run("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1", mode="stop")
+    assert log.index("stopping virtual guest") < log.index("resuming VM again") < log.index("creating Proxmox Backup")
+    assert node.data("GET", f"{NODE}/qemu/100/status/current")["status"] == "running"
+
+
+def test_a_token_that_may_not_prune_fails_the_backup(node: Api) -> None:
+    tick()
+    upid = node.data("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1", prune_backups="keep-last=1")
+    assert node.finished(upid) == "job errors"
+    assert "ERROR: Backup of VM 100 failed - pruning failed: permission check failed" in node.log(upid)
+
+
+def test_backups_are_removed_through_the_storage(node: Api, server: Api) -> None:
+    plain, protected, *_ = backups(node)
+    upid = node.data("DELETE", f"{CONTENT}/{plain['volid']}")
+    # the token owns the group, but has no right to remove from it
+    assert node.finished(upid) == "permission check failed"
+    for authid in ("nodes@pbs", "nodes@pbs!ha"):
+        server.data("PUT", "/access/acl", path="/datastore/main", role="DatastorePowerUser", auth_id=authid)
+    node.run("DELETE", f"{CONTENT}/{plain['volid']}")
+    assert plain["volid"] not in [row["volid"] for row in backups(node)]
+    assert "protected snapshot" in node.finished(node.data("DELETE", f"{CONTENT}/{protected['volid']}"))
+    node.data("PUT", f"{CONTENT}/{protected['volid']}", protected=0, notes="done")
+    node.run("DELETE", f"{CONTENT}/{protected['volid']}")
+
+
+def test_backups_to_a_directory(stack: RunningStack, node: Api) -> None:
+    kept = "keep-last=2"
+    for _ in range(3):
+        node.run("POST", f"{NODE}/vzdump", all=1, storage="local", compress="zstd", prune_backups=kept)
+        tick()
+    rows = backups(node, "local")
+    assert len(rows) == 2
+    volid = rows[-1]["volid"]
+    assert volid.startswith("local:backup/vzdump-qemu-100-")
+    assert volid.endswith(".vma.zst")
+    path = stack.dir / "hosts/pve1/root/var/lib/vz/dump" / volid.partition("/")[2]
+    assert {key for key, _, _ in archive.read(path)} == {"scsi0"}
+    assert "name: web" in node.data("GET", f"{NODE}/vzdump/extractconfig", volume=volid)
+    assert path.with_name(f"{path.name.partition('.')[0]}.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "Parameter verification failed."),
+        ({"vmid": "100", "all": 1}, "Parameter verification failed."),
+        ({"vmid": "777"}, "Configuration file 'nodes/pve1/qemu-server/777.conf' does not exist"),
+        ({"vmid": "100", "storage": "nope"}, "storage 'nope' does not exist"),
+    ],
+)
+def test_runs_that_cannot_be(node: Api, given: dict[str, Any], text: str) -> None:
+    assert node.refusal("POST", f"{NODE}/vzdump", **given)[1] == text
+
+
+def test_a_locked_guest_is_not_backed_up(node: Api) -> None:
+    node.data("PUT", f"{NODE}/qemu/100/config", lock="migrate")
+    upid = node.data("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1")
+    assert node.finished(upid) == "job errors"
+    assert "ERROR: Backup of VM 100 failed - VM is locked (migrate)" in node.log(upid)
+    node.data("PUT", f"{NODE}/qemu/100/config", delete="lock", skiplock=1)
+
+
+def test_jobs_run_by_their_calendar_events(node: Api) -> None:
+    before = len(backups(node))
+    node.data("POST", "/cluster/backup", id="often", schedule=EVERY_SECOND, storage="pbs1", all=1)
+    wait_until(lambda: len(backups(node)) >= before + 2)
+    node.data("DELETE", "/cluster/backup/often")
+    (newest, *_) = node.data("GET", f"{NODE}/tasks", typefilter="vzdump", source="all")
+    assert newest["user"] == "root@pam"
+
+
+def test_a_server_that_is_gone_makes_the_storage_inactive(stack: RunningStack, node: Api) -> None:
+    stack.power("off", "pbs1")
+    wait_until(lambda: stack.host("pbs1")["power"] == "off")
+    assert node.data("GET", f"{NODE}/storage/pbs1/status")["active"] == 0
+    upid = node.data("POST", f"{NODE}/vzdump", vmid="100", storage="pbs1")
+    assert node.finished(upid).startswith("could not activate storage 'pbs1': pbs1: error fetching datastores - 500 ")
+    assert "Connection refused" in node.refusal("GET", CONTENT)[1]
