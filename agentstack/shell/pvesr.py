@@ -35,7 +35,7 @@ def _show_states(rows: list[dict[str, Any]]) -> str:
         enabled = "No" if row.get("disable") else "Yes"
         state = "SYNCING" if "pid" in row else row.get("error", "OK")
         text += f"{row['id']:<10} {enabled:<10} {'local/' + row['target']:<20} {_moment(row['last_sync']):>20} "
-        text += f"{_moment(row['next_sync']):>20} {row.get('duration', '-'):>10} {row['fail_count']:>10} {state}\n"
+        text += f"{_moment(row['next_sync']) if row['next_sync'] else 'pending':>20} {row.get('duration', '-'):>10} {row['fail_count']:>10} {state}\n"
     return text
 
 
@@ -49,6 +49,7 @@ PVESR = {
     "enable": ApiCommand("PUT", _JOB, ("id",), defaults={"disable": "0"}),
     "disable": ApiCommand("PUT", _JOB, ("id",), defaults={"disable": "1"}),
     "delete": ApiCommand("DELETE", _JOB, ("id",)),
+    "schedule-now": ApiCommand("POST", "/nodes/{node}/replication/{id}/schedule_now", ("id",)),
 }
 
 

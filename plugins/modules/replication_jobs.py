@@ -56,6 +56,16 @@ options:
       number:
         description: Number of the job among those of the guest; the lowest free one if not given. Fixed at creation.
         type: int
+  wait:
+    description:
+      - Whether to wait until every listed job that is switched on has run without error once.
+      - A job that keeps failing ends the wait with the server's words.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait.
+    type: int
+    default: 1800
 """
 
 EXAMPLES = r"""
@@ -100,10 +110,12 @@ calls:
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._api import Result
 from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
+from ansible_collections.quorate.pve.plugins.module_utils._errors import ApiError, StateError
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._plan import Change, Wanted
-from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Item, Key, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._spec import PRESENT, Field, Item, Key, Spec
 from ansible_collections.quorate.pve.plugins.module_utils._values import BOOLEAN, INTEGER, NUMBER
 from ansible_collections.quorate.pve.plugins.module_utils._wait import wait_until
 
@@ -158,6 +170,47 @@ class ReplicationJobs(Collection):
                 jobs[key] = {**jobs.pop(other), "target": key[1]}
         return jobs
 
+    def manage(self) -> Result:
+        """As ever; then wait for the first run of each job."""
+        result = super().manage()
+        if self.params["wait"] and not self.api.check_mode:
+            self._wait_for_copies()
+        return result
+
+    def _wait_for_copies(self) -> None:
+        """A guest's state at its target is what HA can start it from: nothing before the first run."""
+        wanted = {
+            (int(element["guest"]), str(element["target"]))
+            for element in self.params["jobs"]
+            if element.get("state") in (None, PRESENT) and not element.get("disable")
+        }
+        jobs = [job for job in self.api.client.get(SPEC.path) if not job.get("remove_job") and not job.get("disable")]
+        mine = {
+            str(job["id"]): str(job["source"])
+            for job in jobs
+            if {(int(job["guest"]), str(job["target"])), (int(job["guest"]), str(job["source"]))} & wanted
+        }
+        waiting: list[str] = []
+
+        def look() -> bool | None:
+            waiting.clear()
+            for node in sorted(set(mine.values())):
+                for state in self.api.client.get(f"/nodes/{node}/replication"):
+                    if mine.get(str(state["id"])) == node and not int(state.get("last_sync") or 0):
+                        waiting.append(f"{state['id']}: {state.get('error') or 'has not run yet'}")
+                        if int(state.get("fail_count") or 0) > 1:
+                            raise StateError(f"replication job {waiting[-1]}", where="jobs")
+            return None if waiting else True
+
+        wait_until(
+            look,
+            timeout=float(self.params["timeout"]),
+            what="the first run of the replication jobs",
+            clock=self.api.client.clock,
+            passing=(ApiError,),
+            describe=lambda: "; ".join(waiting[:5]),
+        )
+
     def create(self, change: Change) -> None:
         """The lowest number that is free; a job that is being removed is waited for, as the server takes no second."""
         guest, target = int(change.item["guest"]), str(change.item["target"])
@@ -179,7 +232,12 @@ class ReplicationJobs(Collection):
         taken.add(number)
 
 
-ARGUMENT_SPEC = arguments(**SPEC.argument_spec(), **PURGE)
+ARGUMENT_SPEC = arguments(
+    **SPEC.argument_spec(),
+    **PURGE,
+    wait={"type": "bool", "default": False},
+    timeout={"type": "int", "default": 1800},
+)
 
 run = ReplicationJobs.run
 
