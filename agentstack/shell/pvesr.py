@@ -34,8 +34,9 @@ def _show_states(rows: list[dict[str, Any]]) -> str:
     for row in sorted(rows, key=lambda row: (row["guest"], row["jobnum"])):
         enabled = "No" if row.get("disable") else "Yes"
         state = "SYNCING" if "pid" in row else row.get("error", "OK")
+        due = _moment(row["next_sync"]) if row["next_sync"] else "pending"
         text += f"{row['id']:<10} {enabled:<10} {'local/' + row['target']:<20} {_moment(row['last_sync']):>20} "
-        text += f"{_moment(row['next_sync']) if row['next_sync'] else 'pending':>20} {row.get('duration', '-'):>10} {row['fail_count']:>10} {state}\n"
+        text += f"{due:>20} {row.get('duration', '-'):>10} {row['fail_count']:>10} {state}\n"
     return text
 
 
