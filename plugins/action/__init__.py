@@ -7,6 +7,11 @@ A worker would need 80 ms for it in every task.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ansible_collections.quorate.pve.plugins.module_utils import _client, _collection, _module
+
+with suppress(ImportError):  # a task that needs it says what to install
+    import requests  # noqa: F401
 
 __all__ = ["_client", "_collection", "_module"]

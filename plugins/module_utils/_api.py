@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -26,9 +27,15 @@ class Api:
         self.unknown: list[str] = []
 
     @classmethod
-    def open(cls, params: Mapping[str, Any], check_mode: bool) -> Api:
-        """Connect as the module's parameters say; the first call is made later."""
-        return cls(Client(Connection.from_params(params)), check_mode)
+    def open(cls, params: Mapping[str, Any], check_mode: bool, *, by_password: bool = False) -> Api:
+        """Connect as the module's parameters say; the first call is made later.
+
+        With ``by_password`` a password is preferred to a token, for what only root@pam may do (facts §3.3).
+        """
+        connection = Connection.from_params(params)
+        if by_password and connection.password:
+            connection = replace(connection, token_id=None, token_secret=None)
+        return cls(Client(connection), check_mode)
 
     @cached_property
     def nodes(self) -> dict[str, dict[str, Any]]:

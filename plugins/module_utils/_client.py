@@ -13,15 +13,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
-
-from proxmoxer.core import ProxmoxResource, ResourceException
 
 from . import _tickets
 from ._errors import LOCK_TIMEOUT, ApiError, ConnectError, InputError, LoginError
 from ._http import NotSentError, Serializer, Server
+from ._libraries import Library
 from ._wait import CLOCK, Clock
+
+if TYPE_CHECKING:
+    import proxmoxer.core as proxmoxer
+else:
+    proxmoxer = Library("proxmoxer.core")
 
 ATTEMPTS = 3
 PAUSE = 0.5
@@ -182,12 +186,12 @@ class Client:
     def _call_once(self, method: str, path: str, params: dict[str, Any]) -> Any:
         server = self._connected()
         exchange = _Exchange(server, self._headers(method))
-        resource = ProxmoxResource(base_url=server.url, session=exchange, serializer=SERIALIZER)
+        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=exchange, serializer=SERIALIZER)
         path = path.strip("/")
         self.calls.append((method, f"/{path}"))
         try:
             answer = getattr(resource(path), method.lower())(**params)
-        except ResourceException as error:
+        except proxmoxer.ResourceException as error:
             self._reached = True
             _raise_api_error(error, method, f"/{path}", server.address)
         self._reached = True
@@ -252,11 +256,11 @@ class Client:
         login = {"username": connection.user, "password": connection.password}
         if connection.otp:
             login["otp"] = connection.otp if ":" in connection.otp else f"totp:{connection.otp}"
-        resource = ProxmoxResource(base_url=server.url, session=_Exchange(server, {}), serializer=SERIALIZER)
+        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=_Exchange(server, {}), serializer=SERIALIZER)
         self.calls.append(("POST", "/access/ticket"))
         try:
             answer = resource("access/ticket").post(**login)
-        except ResourceException as error:
+        except proxmoxer.ResourceException as error:
             if error.status_code != 401:
                 _raise_api_error(error, "POST", "/access/ticket", server.address)
             raise LoginError(
@@ -288,7 +292,7 @@ def _passes(error: ApiError, method: str) -> bool:
     return error.node_offline if method == "GET" else error.says(LOCK_TIMEOUT)
 
 
-def _raise_api_error(error: ResourceException, method: str, path: str, server: str) -> NoReturn:
+def _raise_api_error(error: proxmoxer.ResourceException, method: str, path: str, server: str) -> NoReturn:
     body: dict[str, Any] = error.errors or {}
     # the reason phrase carries the first line only (facts §1.3)
     text = str(body.get("message") or error.content or "")

@@ -35,6 +35,9 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+OFFLINE = "The member that the call is for is offline, or does not answer the one that was asked."
+
+
 def hint_for(text: str) -> str:
     """What to do about a text of the server, or ``""``."""
     return next((hint for pattern, hint in HINTS if pattern.search(text)), "")
@@ -117,7 +120,10 @@ class ApiError(QuorateError):
         details = "; ".join(f"{key}: {value}" for key, value in sorted(self.errors.items()))
         said = f"{self.text.rstrip('.')}: {details}" if details else self.text or "no text"
         at = f" at {server}" if server else ""
-        super().__init__(f"{said} ({method} {path}{at}, status {status})", hint=hint_for(self.text))
+        super().__init__(
+            f"{said} ({method} {path}{at}, status {status})",
+            hint=hint_for(self.text) or (OFFLINE if self.node_offline else ""),
+        )
 
     @property
     def node_offline(self) -> bool:

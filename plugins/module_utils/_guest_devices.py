@@ -41,8 +41,8 @@ def disk_difference(name: str, wanted: Any, has: Any, where: str) -> tuple[Any] 
     if has is None:
         return (wanted,)
     there = split_properties(str(has), VOLUME)
-    want_storage, _, amount = want[VOLUME].partition(":")
-    storage, _, volume = there[VOLUME].partition(":")
+    want_storage, amount = _volume(want[VOLUME])
+    storage, volume = _volume(there[VOLUME])
     if storage != want_storage:
         raise StateError(
             f"{name} is on the storage {storage or there[VOLUME]} and is not moved to {want_storage}",
@@ -60,6 +60,12 @@ def disk_difference(name: str, wanted: Any, has: Any, where: str) -> tuple[Any] 
             f"{name} would have to grow and to change its options at once", where=where, hint="Do one after the other."
         )
     return (join_properties({**there, **differing, VOLUME: None, "": there[VOLUME]}),) if differing else None
+
+
+def _volume(text: str) -> tuple[str, str]:
+    """The storage, and what is wanted of it or lies there."""
+    storage, colon, rest = text.partition(":")
+    return storage, rest if colon else ""
 
 
 def _growth(name: str, amount: str, size: str | None, where: str) -> str | None:

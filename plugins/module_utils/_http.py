@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import requests
-import urllib3
-from proxmoxer.backends.https import JsonSerializer
-from requests.adapters import HTTPAdapter
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from ._errors import ConnectError, TrustError
+from ._libraries import Library
 from ._trust import PinnedContext, accepted_fingerprints, shown_fingerprint
+
+if TYPE_CHECKING:
+    import requests
+    import urllib3
+else:
+    requests, urllib3 = Library("requests"), Library("urllib3")
 
 CONNECT_TIMEOUT = 10
 
@@ -22,32 +25,38 @@ class NotSentError(ConnectError):
     """The server was never reached, so that nothing can have happened."""
 
 
-class _PinnedConnection(urllib3.connection.HTTPSConnection):
-    """A connection whose certificate :class:`PinnedContext` has checked, which urllib3 cannot know."""
+@cache
+def _pinned_adapter() -> Callable[[PinnedContext], requests.adapters.HTTPAdapter]:
+    """The class of adapters whose connections go through a :class:`PinnedContext`."""
 
-    def connect(self) -> None:
-        super().connect()
-        self.is_verified = True
+    class PinnedConnection(urllib3.connection.HTTPSConnection):
+        """Its certificate has been checked, which urllib3 cannot know."""
+
+        def connect(self) -> None:
+            super().connect()
+            self.is_verified = True
+
+    class PinnedPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = PinnedConnection
+
+    class PinnedAdapter(requests.adapters.HTTPAdapter):
+        def __init__(self, context: PinnedContext) -> None:
+            self._context = context
+            super().__init__(pool_maxsize=16)
+
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+            self.poolmanager.pool_classes_by_scheme = {"https": PinnedPool}
+
+    return PinnedAdapter
 
 
-class _PinnedPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _PinnedConnection
+class Serializer:
+    """Keeps the whole body of an error: proxmoxer's own drops everything after the first line of the message."""
 
-
-class _PinnedAdapter(HTTPAdapter):
-    """Connections through a :class:`PinnedContext`."""
-
-    def __init__(self, context: PinnedContext) -> None:
-        self._context = context
-        super().__init__(pool_maxsize=16)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
-        self.poolmanager.pool_classes_by_scheme = {"https": _PinnedPool}
-
-
-class Serializer(JsonSerializer):  # type: ignore[misc]
-    """Keeps the whole body of an error: proxmoxer drops everything after the first line of the message."""
+    def loads(self, response: Any) -> Any:
+        """The data of an answer."""
+        return response.json().get("data")
 
     def loads_errors(self, response: Any) -> dict[str, Any]:
         """The body of an error; without JSON (401, 595: empty) an empty one."""
@@ -132,5 +141,5 @@ def open_session(context: PinnedContext | None) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     if context is not None:
-        session.mount("https://", _PinnedAdapter(context))
+        session.mount("https://", _pinned_adapter()(context))
     return session

@@ -28,7 +28,7 @@ PROBE_TIMEOUT = 5.0
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The whole module ``cluster_member``."""
-    return Join(Api.open(params, check_mode), params).bring_in()
+    return Join(Api.open(params, check_mode, by_password=True), params).bring_in()
 
 
 class Join:

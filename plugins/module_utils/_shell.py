@@ -10,11 +10,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import paramiko
+from typing import TYPE_CHECKING, Any
 
 from ._errors import InputError, ShellError
+from ._libraries import Library
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    paramiko = Library("paramiko")
 
 OPTIONS: dict[str, Any] = {
     "ssh_user": {"type": "str", "default": "root"},

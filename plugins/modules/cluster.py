@@ -138,7 +138,7 @@ ARGUMENT_SPEC = arguments(
 
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """The whole module."""
-    api = Api.open(params, check_mode)
+    api = Api.open(params, check_mode, by_password=True)
     name, links = params["name"], given_links(params["links"])
     membership = read_membership(api.client)
     changes: list[Change] = []
