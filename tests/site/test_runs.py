@@ -27,7 +27,7 @@ def test_check_mode_starts_the_lab_and_writes_nothing(lab) -> None:
         assert [one["type"] for one in lab.api(node, "GET", "/cluster/status")] == ["node"]
         assert lab.api(node, "GET", f"/nodes/{node}/disks/zfs") == []
         assert lab.api(node, "GET", "/cluster/resources?type=vm") == []
-    assert again.says("would"), "what cannot be known yet is said"
+    assert again.says("what cannot be known before earlier steps are made", "pve2 is not a member of the cluster yet")
 
 
 def test_second_run_changes_nothing(module_lab) -> None:
