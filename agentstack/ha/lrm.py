@@ -98,28 +98,26 @@ class Lrm:
             return True
         if not self.env.lrm_announced() and not (self.env.quorate() and self._write_status()):
             return True
-        self._read_manager_status()
+        informed = self._read_manager_status()
         self._update_state()
-        if self._finished():
-            self._release()
-            self._write_status()
-            return False
-        if self.state in PROTECTED and self._watchdog is not None:
+        finished = self._finished()
+        if not finished and self.state in PROTECTED and self._watchdog is not None:
             self._feed()
-            self._work()
-            if self._finished():
-                self._release()
-                self._write_status()
-                return False
+            if informed:
+                self._work()
+                finished = self._finished()
+        if finished and not self.jobs.stop_errors:
+            self._release()
         self._write_status()
-        return True
+        return not finished
 
-    def _read_manager_status(self) -> None:
+    def _read_manager_status(self) -> bool:
+        """Take in the decisions; False: they cannot be read now."""
         try:
             status = self.env.read_manager_status()
         except ClusterFilesError as error:
             self.env.log("err", f"updating service status from manager failed: {error}")
-            return
+            return False
         self._services = status.get("service_status", {})
         request = status.get("node_request", {}).get(self.env.nodename, {})
         self._maintenance_requested = bool(request.get("maintenance"))
@@ -133,6 +131,7 @@ class Lrm:
             elif self.mode != "disarm" or self.env.quorate():
                 # without quorum it stays disarmed: the manager must not take it for a node that a watchdog guards
                 self.mode = "active"
+        return True
 
     def _mine(self) -> dict[str, ServiceStatus]:
         return {
@@ -234,15 +233,12 @@ class Lrm:
             return all(service["state"] in ("stopped", "error") for service in self._mine().values())
         if self.mode == "maintenance":
             return not self._active_services() and not self.jobs.running()
-        if self.mode == "restart" and not self._frozen():
+        if self.mode == "restart" and self._active_services():
             return False
         shutdown, _reboot = self.env.node_shutdown()
         if not shutdown:
             return not self.jobs.running()
-        return self.jobs.all_stopped(sid for sid, service in self._mine().items() if service["state"] != "error")
-
-    def _frozen(self) -> bool:
-        return all(service["state"] in ("freeze", "error") for service in self._mine().values())
+        return self.jobs.all_ended(sid for sid, service in self._mine().items() if service["state"] != "error")
 
     # -- lock and watchdog ----------------------------------------------------------------------------------------
     def _lock(self) -> bool:
@@ -268,10 +264,12 @@ class Lrm:
         try:
             if self._shutdown_since is None or self.mode == "maintenance":
                 self.jobs.round(mine, self._services)
-            elif self.mode == "restart" and not self._frozen():
+            elif self.mode == "restart" and self._active_services():
                 self.jobs.round({sid: s for sid, s in mine.items() if s["state"] in MOVING}, self._services)
             elif self.env.node_shutdown()[0]:
                 self.jobs.stop_all(sid for sid, service in mine.items() if service["state"] != "error")
+            else:
+                self.jobs.round({}, self._services)
         except ClusterFilesError as error:
             self.env.log("err", f"got unexpected error - {error}")
 

@@ -27,7 +27,8 @@ class JobRunner:
         self._passed_over: dict[str, int] = {}
         self._tries: dict[str, int] = {}
         self._stopping: dict[str, Job] = {}
-        self._stops = 0
+        self._ended: set[str] = set()
+        self.stop_errors = 0
 
     def running(self) -> list[str]:
         """Guests that a job is busy with."""
@@ -52,20 +53,26 @@ class JobRunner:
         self._jobs[sid] = Job(sid, uid, state, service.get("target"), service.get("timeout"))
 
     def _run(self) -> None:
+        for sid in self.running():
+            self._advance(sid)
         limit = self._env.read_settings().max_workers
-        for sid in sorted(self._jobs, key=lambda sid: (-self._passed_over.get(sid, 0), sid)):
-            if sid not in self._started and len(self._started) >= limit:
+        waiting = self._jobs.keys() - self._started
+        for sid in sorted(waiting, key=lambda sid: (-self._passed_over.get(sid, 0), sid)):
+            if len(self._started) >= limit:
                 self._passed_over[sid] = self._passed_over.get(sid, 0) + 1
-                continue
-            self._passed_over.pop(sid, None)
-            job = self._jobs[sid]
-            code = self._env.run_job(job)
-            if code is None:
-                self._started.add(sid)
-                continue
-            self._started.discard(sid)
-            del self._jobs[sid]
-            self.results[job.uid] = {"sid": sid, "state": job.state, "exit_code": self._judge(job, code)}
+            else:
+                self._passed_over.pop(sid, None)
+                self._advance(sid)
+
+    def _advance(self, sid: str) -> None:
+        job = self._jobs[sid]
+        code = self._env.run_job(job)
+        if code is None:
+            self._started.add(sid)
+            return
+        self._started.discard(sid)
+        del self._jobs[sid]
+        self.results[job.uid] = {"sid": sid, "state": job.state, "exit_code": self._judge(job, code)}
 
     def _judge(self, job: Job, code: int) -> int:
         """The restart policy: a failed start is tried again here, before the manager hears of it."""
@@ -86,27 +93,19 @@ class JobRunner:
 
     # -- the node goes down ---------------------------------------------------------------------------------------
     def stop_all(self, sids: Iterable[str]) -> None:
-        """Shut these guests down; call it every round until :meth:`all_stopped`."""
+        """Shut these guests down; call it every round until :meth:`all_ended`."""
         for sid in list(self._started):
-            job = self._jobs[sid]
-            code = self._env.run_job(job)
-            if code is not None:
+            if self._env.run_job(self._jobs[sid]) is not None:
                 self._started.discard(sid)
                 del self._jobs[sid]
         for sid in sids:
-            if sid not in self._stopping:
-                self._stops += 1
-                self._stopping[sid] = Job(sid, f"shutdown-{self._stops}", "request_stop")
-            job = self._stopping[sid]
-            if sid in self._started or job.state == "stopped":
+            if sid in self._ended or sid in self._started:
                 continue
-            code = self._env.run_job(job)
-            if code == ExitCode.SUCCESS:
-                self._stopping[sid] = Job(sid, job.uid, "stopped")
-            elif code is not None:
-                del self._stopping[sid]
+            code = self._env.run_job(self._stopping.setdefault(sid, Job(sid, f"shutdown {sid}", "request_stop")))
+            if code is not None:
+                self._ended.add(sid)
+                self.stop_errors += code != ExitCode.SUCCESS
 
-    def all_stopped(self, sids: Iterable[str]) -> bool:
-        return not self._started and all(
-            sid in self._stopping and self._stopping[sid].state == "stopped" for sid in sids
-        )
+    def all_ended(self, sids: Iterable[str]) -> bool:
+        """Every one of these guests was told to shut down, and has done so or failed to."""
+        return not self._started and all(sid in self._ended for sid in sids)

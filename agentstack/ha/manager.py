@@ -151,6 +151,8 @@ class Manager:
         while True:
             changed = False
             for sid in sorted(self.services):
+                if sid not in self.resources:  # its guest went away during this round
+                    continue
                 before = self.services[sid]["state"]
                 service_states.step(self, sid)
                 changed |= self.services[sid]["state"] != before

@@ -216,3 +216,39 @@ def test_rebalance_on_start_leaves_a_running_guest_alone(run: Run) -> None:
         "20 service vm:1: re-balance selected current node node1 for startup",
         "220 service vm:3: re-balance selected new node node2 for startup",
     ]
+
+
+def test_a_guest_that_does_not_stop_does_not_hold_its_node_up(run: Run) -> None:
+    result = run(["shutdown node3"], services={"fa:1001": on("node3"), "vm:1": on("node3")})
+    assert messages(result, "unable to stop", "execute power node3 off", "got lock 'ha_agent_node3")[1:] == [
+        "125 unable to stop service fa:1001 (still running)",
+        "145 execute power node3 off",
+        "260 got lock 'ha_agent_node3_lock'",
+    ]
+
+
+def test_positive_partners_follow_the_one_that_failed_to_start(run: Run) -> None:
+    rules = {"r": {"type": "resource-affinity", "resources": "fa:190001,vm:1", "affinity": "positive"}}
+    services = {"fa:190001": on("node1", max_restart=0, max_relocate=2), "vm:1": on("node1")}
+    result = run(services=services, rules=rules)
+    assert messages(result, "relocate service", "migrate service") == [
+        "40 relocate service 'fa:190001' to node 'node2'",
+        "40 migrate service 'vm:1' to node 'node2' (running)",
+    ]
+
+
+def test_a_new_manager_waits_for_the_lock_of_the_old_one(run: Run) -> None:
+    off = [f"power {node} off" for node in ("node1", "node2", "node3")]
+    result = run(off, ["power node2 on", "power node3 on"], services={"vm:1": on("node1")})
+    assert messages(result, "=> master")[1:] == ["222 status change wait_for_quorum => master"]
+
+
+def test_files_that_lag_behind_only_skip_rounds(run: Run) -> None:
+    result = run(["cfs node1 update fail"], ["cfs node1 update work"], services={"vm:1": on("node1")})
+    assert len(messages(result, "temporary inconsistent cluster state (cfs restart?), skip round")) == 10
+    assert not messages(result, "lost_", "poweroff", "FENCE")
+
+
+def test_skipped_rounds_are_logged_once_a_loop(run: Run) -> None:
+    result = run(["skip-round crm 2"], services={"vm:1": on("node1")})
+    assert messages(result, "skipping") == ["120 skipping CRM round", "140 skipping CRM round"]

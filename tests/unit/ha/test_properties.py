@@ -133,7 +133,7 @@ def simulate(scenario: Scenario) -> tuple[SimResult, Watcher]:
     return Simulator(scenario, 9, watcher).run(), watcher
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios())
 def test_promises_hold(scenario: Scenario) -> None:
     result, watcher = simulate(scenario)
@@ -162,7 +162,7 @@ def comes_to_rest(result: SimResult, watcher: Watcher) -> None:
         assert runs == (wanted == "started"), (sid, service)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios())
 def test_strict_rules_forbid(scenario: Scenario) -> None:
     dropped = check_rules(scenario.rules, scenario.hardware)
@@ -179,7 +179,7 @@ def test_strict_rules_forbid(scenario: Scenario) -> None:
                 assert target[1] in strict[match["sid"]], line
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(scenarios())
 def test_the_same_scenario_gives_the_same_log(scenario: Scenario) -> None:
     assert simulate(scenario)[0].text == simulate(scenario)[0].text
