@@ -29,9 +29,12 @@ def refusal(text: str, net: int | None = None) -> str:
 
 def test_the_lab() -> None:
     stack = stackfile.load(LAB, 70)
-    assert list(stack.hosts) == ["pve1", "pve2", "pve3"]
+    assert list(stack.hosts) == ["pve1", "pve2", "pve3", "pbs1", "pbs2"]
     assert list(stack.networks) == ["mgmt", "ring1", "ceph", "migration"]
-    assert [host.address for host in stack.hosts.values()] == ["127.70.0.11", "127.70.0.12", "127.70.0.13"]
+    assert [host.address for host in stack.hosts.values()] == [
+        *("127.70.0.11", "127.70.0.12", "127.70.0.13"),
+        *("127.70.0.101", "127.70.0.102"),
+    ]
     assert stack.hosts["pve2"].addresses["ring1"] == "127.70.1.12"
     assert [disk.name for disk in stack.hosts["pve1"].disks] == ["sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "nvme2n1"]
     assert stack.hosts["pve1"].version == "9.2.11"
