@@ -197,7 +197,11 @@ DANCES: dict[str, Dance] = {
     "replication_jobs": Dance(
         (
             {"jobs": [{"guest": 101, "target": "pve2", "rate": 50, "number": 3}]},
-            {"jobs": [{"guest": 101, "target": "pve2", "schedule": "*/5", "comment": "hello", "disable": True}]},
+            {
+                "jobs": [{"guest": 101, "target": "pve2", "schedule": "*/5", "comment": "hello", "disable": True}],
+                "wait": True,
+                "timeout": 60,
+            },
             {"jobs": [{"guest": 101, "target": "pve2", "schedule": "", "comment": ""}]},
             {"jobs": [{"guest": 101, "target": "pve2", "state": "absent"}], "purge": True},
         ),
