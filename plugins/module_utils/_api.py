@@ -10,11 +10,20 @@ from functools import cached_property
 from typing import Any
 
 from ._client import Client, Connection
+from ._dialect import PVE, Dialect
 from ._errors import ConnectError, InputError, StateError, TrustError
 from ._plan import Change, diff_of
+from ._pure.lists import natural_sorted
 from ._tasks import TaskEnd, is_upid, wait_for_task
 
 Result = dict[str, Any]
+
+# Where what settings refer to is listed, and by what it is called there
+LISTS = {
+    "storage": ("/storage", "storage"),
+    "datastore": ("/config/datastore", "name"),
+    "remote": ("/config/remote", "name"),
+}
 
 
 class Api:
@@ -25,14 +34,17 @@ class Api:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.unknown: list[str] = []
+        self._known: dict[str, set[str]] = {}
 
     @classmethod
-    def open(cls, params: Mapping[str, Any], check_mode: bool, *, by_password: bool = False) -> Api:
+    def open(
+        cls, params: Mapping[str, Any], check_mode: bool, dialect: Dialect = PVE, *, by_password: bool = False
+    ) -> Api:
         """Connect as the module's parameters say; the first call is made later.
 
         With ``by_password`` a password is preferred to a token, for what only root@pam may do (facts §3.3).
         """
-        connection = Connection.from_params(params)
+        connection = Connection.from_params(params, dialect)
         if by_password and connection.password:
             connection = replace(connection, token_id=None, token_secret=None)
         return cls(Client(connection), check_mode)
@@ -56,19 +68,28 @@ class Api:
         if text not in self.warnings:
             self.warnings.append(text)
 
+    def known(self, kind: str) -> set[str]:
+        """The names of the nodes, guests, storages, … that there are."""
+        if kind == "node":
+            return set(self.nodes)
+        if kind == "guest":
+            return {str(vmid) for vmid in self.guests}
+        if kind not in self._known:
+            path, key = LISTS[kind]
+            self._known[kind] = {str(each[key]) for each in self.client.get(path)}
+        return self._known[kind]
+
     def check_reference(self, kind: str, name: Any, where: str) -> None:
-        """A node or guest that is named must be there; in check mode it may be one that an earlier step would make."""
+        """What is named must be there; in check mode it may be something that an earlier step would make."""
         try:
-            known = self.nodes if kind == "node" else self.guests
-            if (name if kind == "node" else int(name)) in known:
-                return
+            known = self.known(kind)
         except (ConnectError, TrustError) as error:
             raise error.at(where) from error
-        what = f"{name} is not a member of the cluster" if kind == "node" else f"there is no guest {name}"
+        if str(name) in known:
+            return
+        what = f"{name} is not a member of the cluster" if kind == "node" else f"there is no {kind} {name}"
         if not self.check_mode:
-            raise InputError(
-                what, where=where, hint=f"There are: {', '.join(str(each) for each in sorted(known)) or 'none'}."
-            )
+            raise InputError(what, where=where, hint=f"There are: {', '.join(natural_sorted(known)) or 'none'}.")
         self.unknown.append(f"{where}: {what} yet")
 
     def finish_task(self, answer: Any, timeout: float, where: str = "") -> TaskEnd | None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calls to the Proxmox VE API. Private to this collection.
+"""Calls to the API of Proxmox VE, or in another dialect. Private to this collection.
 
 Reads are tried again, at the next of the hosts if need be. Writes never are, unless it is certain that the server did
 nothing: it was not reached, refused the login, or gave up waiting for a lock.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 from . import _tickets
+from ._dialect import PVE, Dialect
 from ._errors import LOCK_TIMEOUT, ApiError, ConnectError, InputError, LoginError
 from ._http import NotSentError, Serializer, Server
 from ._libraries import Library
@@ -29,7 +30,6 @@ else:
 
 ATTEMPTS = 3
 PAUSE = 0.5
-SERIALIZER = Serializer()
 
 # Set by the action plugin; a module that runs as a process of its own keeps nothing.
 ticket_store = _tickets.TicketStore()
@@ -51,9 +51,10 @@ class Connection:
     ca_file: Path | None = None
     validate: bool = True
     timeout: float = 30
+    dialect: Dialect = PVE
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Connection:
+    def from_params(cls, params: Mapping[str, Any], dialect: Dialect = PVE) -> Connection:
         """Read the connection's options. Raises :class:`InputError` if there are no credentials."""
         connection = cls(
             hosts=tuple(params["api_hosts"] or ()),
@@ -68,12 +69,13 @@ class Connection:
             ca_file=Path(params["api_ca_file"]) if params["api_ca_file"] else None,
             validate=params["api_validate_certs"],
             timeout=params["api_timeout"],
+            dialect=dialect,
         )
         if not (connection.password or (connection.token_id and connection.token_secret)):
             raise InputError(
                 "no credentials: neither a password nor an API token with its secret is given",
                 where="api_password",
-                hint="Set api_password (PVE_PASSWORD), or api_token_id and api_token_secret.",
+                hint=f"Set api_password ({dialect.environment}_PASSWORD), or api_token_id and api_token_secret.",
             )
         return connection
 
@@ -98,6 +100,8 @@ class Client:
     def __init__(self, connection: Connection, *, clock: Clock = CLOCK) -> None:
         self.connection = connection
         self.clock = clock
+        self.dialect = connection.dialect
+        self._serializer = Serializer(plain_errors=self.dialect.plain_errors)
         self.calls: list[tuple[str, str]] = []
         self._server: Server | None = None
         self._ticket: _tickets.Ticket | None = None
@@ -186,7 +190,7 @@ class Client:
     def _call_once(self, method: str, path: str, params: dict[str, Any]) -> Any:
         server = self._connected()
         exchange = _Exchange(server, self._headers(method))
-        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=exchange, serializer=SERIALIZER)
+        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=exchange, serializer=self._serializer)
         path = path.strip("/")
         self.calls.append((method, f"/{path}"))
         try:
@@ -200,11 +204,12 @@ class Client:
     def _headers(self, method: str) -> dict[str, str]:
         connection = self.connection
         if self._uses_token:
-            return {"Authorization": f"PVEAPIToken={connection.token_id}={connection.token_secret}"}
+            token = f"{connection.token_id}{self.dialect.token_separator}{connection.token_secret}"
+            return {"Authorization": f"{self.dialect.token_scheme}={token}"}
         with self._lock:
             ticket = self._ticket or self._log_in(self._connected())
             self._ticket = ticket
-            headers = {"Cookie": f"PVEAuthCookie={quote(ticket.ticket, safe='')}"}
+            headers = {"Cookie": f"{self.dialect.cookie}={quote(ticket.ticket, safe='')}"}
             return headers if method == "GET" else {**headers, "CSRFPreventionToken": ticket.csrf}
 
     def _forget_ticket(self) -> None:
@@ -243,7 +248,9 @@ class Client:
 
     def _nobody_there(self) -> ConnectError:
         if not self.connection.hosts:
-            return ConnectError("no host is given", where="api_hosts", hint="Set api_hosts, or PVE_HOST.")
+            return ConnectError(
+                "no host is given", where="api_hosts", hint=f"Set api_hosts, or {self.dialect.environment}_HOST."
+            )
         return ConnectError("; ".join(self._dead.values()), hint="Is the node up, and its address right?")
 
     def _login_key(self, address: str) -> tuple[str, ...]:
@@ -256,7 +263,9 @@ class Client:
         login = {"username": connection.user, "password": connection.password}
         if connection.otp:
             login["otp"] = connection.otp if ":" in connection.otp else f"totp:{connection.otp}"
-        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=_Exchange(server, {}), serializer=SERIALIZER)
+        resource = proxmoxer.ProxmoxResource(
+            base_url=server.url, session=_Exchange(server, {}), serializer=self._serializer
+        )
         self.calls.append(("POST", "/access/ticket"))
         try:
             answer = resource("access/ticket").post(**login)
@@ -264,10 +273,10 @@ class Client:
             if error.status_code != 401:
                 _raise_api_error(error, "POST", "/access/ticket", server.address)
             raise LoginError(
-                f"{server.address} refuses the login of {connection.user}: {error.content or 'authentication failure'}",
+                f"{server.address} refuses the login of {connection.user}: {_said(error) or 'authentication failure'}",
                 hint="Check the user and the password.",
             ) from error
-        if answer.get("NeedTFA"):
+        if answer.get("NeedTFA") or "!tfa!" in answer["ticket"]:
             raise LoginError(
                 f"{server.address} wants a second factor for {connection.user}",
                 hint="Give api_otp, or use an API token.",
@@ -293,10 +302,13 @@ def _passes(error: ApiError, method: str) -> bool:
 
 
 def _raise_api_error(error: proxmoxer.ResourceException, method: str, path: str, server: str) -> NoReturn:
-    body: dict[str, Any] = error.errors or {}
-    # the reason phrase carries the first line only (facts §1.3)
-    text = str(body.get("message") or error.content or "")
-    errors = body.get("errors")
+    errors = (error.errors or {}).get("errors")
     raise ApiError(
-        method, path, error.status_code, text, errors if isinstance(errors, dict) else None, server=server
+        method, path, error.status_code, _said(error), errors if isinstance(errors, dict) else None, server=server
     ) from error
+
+
+def _said(error: proxmoxer.ResourceException) -> str:
+    """All that the server said; the reason phrase carries the first line only (facts §1.3)."""
+    body: dict[str, Any] = error.errors or {}
+    return str(body.get("message") or error.content or "").strip()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._api import Api, Result
+from ._dialect import PVE, Dialect
 from ._errors import NO_QUORUM, ApiError, ApplyError, QuorateError, StateError, TaskError, VerifyError, WaitError
 from ._parallel import side_by_side
 from ._plan import CREATE, DELETE, Change, Wanted, plan_changes, raise_all, read_wanted
@@ -25,6 +26,7 @@ class Collection:
     """All objects of one kind on one cluster."""
 
     spec: Spec
+    dialect: Dialect = PVE
     #: whether the server lets several of these change at once (no cluster-wide lock)
     parallel = False
     #: what the server says when a change does not go with an object that a later change would put right
@@ -37,7 +39,7 @@ class Collection:
     @classmethod
     def run(cls, params: Mapping[str, Any], check_mode: bool) -> Result:
         """The whole module."""
-        api = Api.open(params, check_mode)
+        api = Api.open(params, check_mode, cls.dialect)
         try:
             return cls(api, params).manage()
         finally:

@@ -28,7 +28,10 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
         "Only root@pam with its password may do this: no API token, no other user.",
     ),
     (re.compile(r"not available with API token"), "Log in with a password instead of an API token."),
-    (re.compile(r"Permission check failed \("), "Give the user (and its token) this privilege on this path."),
+    (
+        re.compile(r"Permission check failed \(|^permission check failed"),
+        "Give the user (and its token) this privilege on this path.",
+    ),
     (re.compile(r"Method '\S+ \S+' not implemented"), "This server is of a version that does not have it."),
     (re.compile(r"cannot use unmanaged resource"), "Put the guests under HA first (ha_resources)."),
     (re.compile(r"detected modified configuration"), "Somebody else changed it in the meantime; run again."),
@@ -157,8 +160,9 @@ class TaskError(QuorateError):
     def __init__(self, upid: str, status: str, log: Sequence[str]) -> None:
         self.upid, self.status, self.log = upid, status, list(log)
         reasons = [line.strip() for line in self.log if line.strip() and not line.startswith("TASK ")]
+        fields = upid.split(":")
         tail = f" Its log ends: {' / '.join(reasons[-6:])}" if reasons else ""
-        super().__init__(f"the task {upid.split(':')[5]} on {upid.split(':')[1]} failed: {status}.{tail}")
+        super().__init__(f"the task {fields[-4]} on {fields[1]} failed: {status}.{tail}")
         self.hint = hint_for(status)
 
     def facts(self) -> dict[str, Any]:

@@ -54,16 +54,19 @@ def _pinned_adapter() -> Callable[[PinnedContext], requests.adapters.HTTPAdapter
 class Serializer:
     """Keeps the whole body of an error: proxmoxer's own drops everything after the first line of the message."""
 
+    def __init__(self, *, plain_errors: bool = False) -> None:
+        self._plain_errors = plain_errors
+
     def loads(self, response: Any) -> Any:
         """The data of an answer."""
         return response.json().get("data")
 
     def loads_errors(self, response: Any) -> dict[str, Any]:
-        """The body of an error; without JSON (401, 595: empty) an empty one."""
+        """The body of an error; without JSON (401, 595: empty) an empty one, or the text if that is what they are."""
         try:
             body = response.json()
         except ValueError:
-            return {}
+            return {"message": response.text} if self._plain_errors else {}
         return body if isinstance(body, dict) else {}
 
 

@@ -13,7 +13,8 @@ from ._errors import ApiError, QuorateError, TaskError
 from ._wait import wait_until
 
 LOG_TAIL = 20
-_UPID = re.compile(r"UPID:([^:\s]+):(?:[^:\s]*:){3}([^:\s]+):([^:\s]*):[^:\s]+:")
+# a backup server's has one field more before the type (facts §4, §20.3)
+_UPID = re.compile(r"UPID:([^:\s]+):(?:[^:\s]*:){3,4}([^:\s]+):([^:\s]*):[^:\s]+:")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,13 @@ def node_of(upid: str) -> str:
     return upid.split(":")[1]
 
 
+def _path(client: Client, upid: str) -> str:
+    return f"/nodes/{client.dialect.local_node or node_of(upid)}/tasks/{upid}"
+
+
 def task_end(client: Client, upid: str) -> TaskEnd | None:
     """How a task ended; None while it runs. Raises :class:`TaskError` if it failed (facts §4)."""
-    path = f"/nodes/{node_of(upid)}/tasks/{upid}"
-    state = client.get(f"{path}/status")
+    state = client.get(f"{_path(client, upid)}/status")
     if state.get("status") != "stopped":
         return None
     status = str(state.get("exitstatus") or "unexpected status")
@@ -53,7 +57,7 @@ def task_end(client: Client, upid: str) -> TaskEnd | None:
 def task_log(client: Client, upid: str) -> list[str]:
     """The whole log of a task; empty if it cannot be read."""
     try:
-        lines = client.get(f"/nodes/{node_of(upid)}/tasks/{upid}/log", limit=0)
+        lines = client.get(f"{_path(client, upid)}/log", limit=client.dialect.whole_log)
     except ApiError:
         return []
     return [str(line.get("t", "")) for line in sorted(lines, key=lambda line: int(line.get("n", 0)))]
@@ -69,5 +73,5 @@ def wait_for_task(
         what=f"the end of the task {upid}",
         clock=client.clock,
         passing=passing,
-        hint="The task goes on; look at it with: pvesh get /nodes/NODE/tasks/UPID/log.",
+        hint=f"The task goes on; look at it with: {client.dialect.log_command}.",
     )
