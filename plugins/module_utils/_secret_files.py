@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets in files on the machine where the module runs, each readable for its owner alone.
+
+Private to this collection. What is in them is never part of a result.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from ._collection import Collection
+from ._errors import InputError
+from ._plan import CREATE, Change
+
+
+def read_secret(path: str, where: str) -> str:
+    """The secret in a file. Raises :class:`InputError` if it cannot be read or is empty."""
+    try:
+        secret = Path(path).expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the secret's file {path} cannot be read: {_reason(error)}", where=where) from error
+    if not secret:
+        raise InputError(f"the secret's file {path} is empty", where=where)
+    return secret
+
+
+def prepare_directory(path: str, where: str) -> None:
+    """Make sure that a secret can be written before there is one. Raises :class:`InputError`."""
+    directory = Path(path).expanduser().parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(f"the secret's file {path} cannot be written: {_reason(error)}", where=where) from error
+
+
+def write_secret(path: str, secret: str) -> None:
+    """Put a secret into a file of mode 0600, all of it or nothing."""
+    target = Path(path).expanduser()
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"{secret}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).replace(target)
+
+
+def has_secret(path: str) -> bool:
+    """Whether there is such a file with something in it."""
+    file = Path(path).expanduser()
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is no text"
+
+
+class WithPasswordFile(Collection):
+    """Objects with ``password``, which may lie in the file ``password_file`` instead.
+
+    It is read when the object is made and when secrets are sent again, so that another task may have written it.
+    """
+
+    def change_one(self, change: Change) -> None:
+        """Put the secret in where it is sent."""
+        path = change.element.get("password_file")
+        wanted = change.action == CREATE or ("password_file" in change.set and self.params.get("update_secrets"))
+        if path and wanted:
+            secret = {"password": read_secret(path, f"{change.where}: password_file")}
+            change = replace(change, item={**change.item, **secret}, set={**change.set, **secret})
+        super().change_one(change)
