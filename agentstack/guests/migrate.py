@@ -20,6 +20,7 @@ from agentstack.guests.drives import Drive
 from agentstack.guests.guests import memory_of
 from agentstack.guests.tunnel import Handler, Sums, Tunnel, receive
 from agentstack.storage import config as storage_config
+from agentstack.storage.volumes import Directory
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -238,10 +239,10 @@ class _Migration:
             self.log("copying local disk images")
         for move in self.moves:
             path = self.host.storage.path(move.drive.volume)
-            name = self.host.storage.split(move.drive.volume)[1].rpartition("/")[2]
+            name = self.host.storage.split(move.drive.volume)[1].rpartition("/")[2].partition(".")[0]
             request = {
                 **{"do": "import", "storage": move.storage, "vmid": self.vmid, "name": name, "size": move.drive.size},
-                "form": "subvol" if path.is_dir() else None,
+                "form": "subvol" if path.is_dir() else path.suffix.lstrip("."),
             }
             move.new = await self.tunnel.ask(request, path, move.sums)
             self.log(f"successfully imported '{move.new}'")
@@ -316,9 +317,13 @@ class _Migration:
 
 
 async def _import(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> str:
-    storage, vmid, name, size = request["storage"], request["vmid"], request["name"], request["size"]
+    storage, vmid, name, form = request["storage"], request["vmid"], request["name"], request["form"]
+    if form != "subvol":
+        # files are named with their format, volumes of other storages have none to choose
+        in_files = isinstance(host.storage.backend(host.storage.entry(storage)), Directory)
+        name, form = (f"{name}.{form}", form) if in_files else (name, None)
     taken = {volume.volid.rpartition(":")[2].rpartition("/")[2] for volume in host.storage.volumes(storage)}
-    volid = host.storage.allocate(storage, vmid, size, form=request["form"], name=None if name in taken else name)
+    volid = host.storage.allocate(storage, vmid, request["size"], form=form, name=None if name in taken else name)
     try:
         await receive(reader, host.storage.path(volid))
     except (OSError, ValueError, asyncio.IncompleteReadError):
