@@ -30,6 +30,9 @@ _ALLOWED: dict[str, tuple[Operation, ...]] = {"read-only": ("lookup", "read"), "
 _SYSTEM_BYTES = 3 << 30
 """What an installed system takes on its root file system."""
 
+_COUNT_PERIOD = 30.0
+"""Stack seconds for which a count of the root file system's bytes is good."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -47,6 +50,7 @@ class Datastores:
         self.host = host
         self._open: dict[str, Datastore] = {}
         self._reading: dict[str, int] = {}
+        self._counted = (0.0, 0)
 
     def configured(self) -> dict[str, Values]:
         """The settings of every datastore, by name."""
@@ -128,8 +132,11 @@ class Datastores:
 
     def usage(self) -> Usage:
         """The file system that datastores are on: the root file system."""
-        size = self.host.spec.disks[0].size * 15 // 16
-        used = min(size, min(_SYSTEM_BYTES, size // 8) + sparse.allocated(self.host.root))
+        size, now = self.host.spec.disks[0].size * 15 // 16, self.host.clock.elapsed()
+        if now >= self._counted[0]:
+            # counting all files costs time
+            self._counted = now + _COUNT_PERIOD, sparse.allocated(self.host.root)
+        used = min(size, min(_SYSTEM_BYTES, size // 8) + self._counted[1])
         # what a file system keeps for root
         return Usage(size, used, max(0, size - used - size // 20))
 

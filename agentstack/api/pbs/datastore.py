@@ -10,6 +10,7 @@ from agentstack._shared.property_string import parse_property_string
 from agentstack.api.endpoint import Call, Json, pbs
 from agentstack.errors import AgentError
 from agentstack.pbs.access import DENIED
+from agentstack.pbs.blob import DamagedBlob
 from agentstack.pbs.datastore import Datastore
 from agentstack.pbs.datastores import MAINTENANCE, Operation, acl_path
 from agentstack.pbs.snapshots import MANIFEST, Group, Manifest, Snapshot, owns
@@ -57,6 +58,8 @@ def snapshot_of(call: Call, store: Datastore, all_groups: str, own_groups: str) 
         return snapshot, store.manifest(snapshot)
     except FileNotFoundError:
         raise AgentError(f"snapshot '{snapshot}' does not exist.", status=404) from None
+    except (DamagedBlob, ValueError) as error:
+        raise AgentError(f"unable to load manifest of '{snapshot}' - {error}") from error
 
 
 def visible_groups(call: Call, store: Datastore, ns: str) -> list[Group]:
@@ -189,7 +192,10 @@ async def list_groups(call: Call) -> Json:
         snapshots = store.snapshots(group)
         if not snapshots:
             continue
-        files = [entry.filename for entry in store.manifest(snapshots[-1]).files]
+        try:
+            files = [entry.filename for entry in store.manifest(snapshots[-1]).files]
+        except (DamagedBlob, ValueError):
+            files = []
         row = {
             "backup-type": group.type,
             "backup-id": group.id,
