@@ -239,8 +239,8 @@ def _parse_weekdays(text: str | None) -> frozenset[int]:
         return frozenset(range(7))
     days: set[int] = set()
     for item in text.lower().split(","):
-        first, _, last = item.partition("..")
-        if first not in _WEEKDAY_NUMBERS or (".." in item and last not in _WEEKDAY_NUMBERS):
+        first, dots, last = item.partition("..")
+        if first not in _WEEKDAY_NUMBERS or (dots and last not in _WEEKDAY_NUMBERS):
             raise ValueError(f"'{item}' is no weekday")
         start = _WEEKDAY_NUMBERS[first]
         # fri..mon runs over the end of the week

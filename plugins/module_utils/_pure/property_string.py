@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
-Value = str | int | float | bool
+Value: TypeAlias = "str | int | float | bool"
 Schema = Mapping[str, Mapping[str, Any]]
 Formats = Mapping[str, Callable[[str], object]]
 
 _BOOLEANS = {"1": True, "on": True, "yes": True, "true": True, "0": False, "off": False, "no": False, "false": False}
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
-_NO_FORMATS: Formats = {}
+_NO_FORMATS: Formats = MappingProxyType({})
 
 
 class PropertyStringError(ValueError):

@@ -29,8 +29,7 @@ PRUNE_SCHEMA: Schema = {
 
 
 def _iso_week(time: datetime) -> tuple[int, ...]:
-    year, week, _ = time.isocalendar()
-    return year, week
+    return time.isocalendar()[:2]
 
 
 _PERIODS: Mapping[str, Callable[[datetime], tuple[int, ...]]] = {

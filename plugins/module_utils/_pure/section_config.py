@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import unquote
 
 _HEAD = re.compile(r"([^\s:#][^\s:]*):\s*(\S+)\s*")
@@ -23,31 +24,33 @@ _UNSAFE = re.compile(rb"[^\x20-\x7e]|[%:]")
 LEADING = ("comment", "disable")
 
 #: required properties of each section type, as the server writes them: before the optional ones
-REQUIRED: Mapping[str, tuple[str, ...]] = {
-    # storage.cfg (facts §12)
-    "dir": ("path",),
-    "zfspool": ("pool",),
-    "pbs": ("datastore", "server"),
-    "nfs": ("export", "path", "server"),
-    "cifs": ("path", "server", "share"),
-    "cephfs": ("path",),
-    "lvm": ("vgname",),
-    "lvmthin": ("thinpool", "vgname"),
-    "btrfs": ("path",),
-    "iscsi": ("portal", "target"),
-    # replication.cfg
-    "local": ("target",),
-    # jobs.cfg
-    "vzdump": ("schedule",),
-    # status.cfg
-    "graphite": ("port", "server"),
-    "influxdb": ("port", "server"),
-    "opentelemetry": ("port", "server"),
-    # ha/groups.cfg, ha/rules.cfg
-    "group": ("nodes",),
-    "node-affinity": ("nodes", "resources"),
-    "resource-affinity": ("affinity", "resources"),
-}
+REQUIRED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # storage.cfg (facts §12)
+        "dir": ("path",),
+        "zfspool": ("pool",),
+        "pbs": ("datastore", "server"),
+        "nfs": ("export", "path", "server"),
+        "cifs": ("path", "server", "share"),
+        "cephfs": ("path",),
+        "lvm": ("vgname",),
+        "lvmthin": ("thinpool", "vgname"),
+        "btrfs": ("path",),
+        "iscsi": ("portal", "target"),
+        # replication.cfg
+        "local": ("target",),
+        # jobs.cfg
+        "vzdump": ("schedule",),
+        # status.cfg
+        "graphite": ("port", "server"),
+        "influxdb": ("port", "server"),
+        "opentelemetry": ("port", "server"),
+        # ha/groups.cfg, ha/rules.cfg
+        "group": ("nodes",),
+        "node-affinity": ("nodes", "resources"),
+        "resource-affinity": ("affinity", "resources"),
+    }
+)
 
 
 class SectionConfigError(ValueError):
