@@ -30,6 +30,8 @@ GRACE = 20.0
 """Seconds without a sign of life after which a host's daemons count as gone (osd_heartbeat_grace)."""
 TIMEOUT = 5.0
 """Seconds that a client waits for the monitors (facts §11.1)."""
+AGREEMENT = 2.0
+"""Real seconds on top: the time that computing an agreement takes does not shrink with the scale."""
 _LOSS_PER_TOKEN = 2.2
 """The switch notices the loss of a member after token and consensus time together."""
 
@@ -125,7 +127,7 @@ class MonitorGroup:
     async def maps(self) -> ClusterMap:
         """The agreed maps; raises Unreachable when there is no quorum within the client's time."""
         try:
-            await self.clock.wait_for(self._quorate(), TIMEOUT)
+            await asyncio.wait_for(self._quorate(), self.clock.real(TIMEOUT) + AGREEMENT)
         except TimeoutError:
             raise Unreachable from None
         assert self.cluster is not None

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agentstack.errors import AgentError
 from agentstack.shell.registry import CommandIO, command
 from agentstack.shell.rootfs import RootFs
 from agentstack.stack import Kind
@@ -193,6 +194,29 @@ async def rm(host: Host, argv: list[str], io: CommandIO) -> int:
             io.err(f"rm: cannot remove '{path}': {error.strerror}\n")
             status = 1
     return status
+
+
+@command("mv", kinds=ALL)
+async def mv(host: Host, argv: list[str], io: CommandIO) -> int:
+    """Rename a file, over one that is there; within /etc/pve that is one step for the whole cluster."""
+    paths = [word for word in argv if not word.startswith("-")]
+    if len(paths) != 2:
+        io.err("mv: missing file operand\nTry 'mv --help' for more information.\n")
+        return 1
+    source, target = (RootFs(host).resolve(path, follow=False) for path in paths)
+    try:
+        if source.cluster is not None and target.cluster is not None:
+            await host.files.rename(source.cluster, target.cluster)
+        elif source.cluster is None and target.cluster is None:
+            source.local.replace(target.local)
+        else:
+            io.err(f"mv: cannot move '{paths[0]}' to '{paths[1]}': Invalid cross-device link\n")
+            return 1
+    except (OSError, AgentError) as error:
+        reason = error.message if isinstance(error, AgentError) else error.strerror
+        io.err(f"mv: cannot move '{paths[0]}' to '{paths[1]}': {reason}\n")
+        return 1
+    return 0
 
 
 @command("stat", kinds=ALL)
