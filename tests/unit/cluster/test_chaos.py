@@ -65,7 +65,7 @@ class Chaos:
                 self.world.control("restore")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
 async def test_chaos(three: World, seed: int) -> None:
     chaos = Chaos(three, seed)
     for name in NAMES:
