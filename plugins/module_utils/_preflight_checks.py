@@ -122,6 +122,10 @@ def _reachable(site: Site) -> Iterator[Finding]:
         if look.offline_member:
             text = f"{look.name} is a member of {site.cluster} and offline ({look.error})"
             yield Finding(WARNING, "reachable", look.name, text, look.where)
+        elif isinstance(look.error, LoginError) and site.membership and look.name in site.membership.members:
+            # it refuses every login while it joins, and afterwards only members are asked (observed: join)
+            text = f"{look.name} is a member of {site.cluster} and refuses the login; a join may be under way"
+            yield Finding(WARNING, "login", look.name, text, look.where)
         elif look.error is not None:
             error = look.error
             check = next((name for kind, name in checks if isinstance(error, kind)), "api")

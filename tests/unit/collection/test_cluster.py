@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.quorate.pve.plugins.module_utils import _join, _preflight
-from ansible_collections.quorate.pve.plugins.module_utils._errors import ConnectError
+from ansible_collections.quorate.pve.plugins.module_utils._errors import ConnectError, TrustError
 
 from .scripted import Step, get, post, refused
 
@@ -280,6 +280,23 @@ def test_a_login_that_is_refused_is_a_finding(run: Any, monkeypatch: pytest.Monk
     assert preflight(run, monkeypatch, [*look("pve1"), denied]) == [
         ("error", "login", "10.0.0.12 refuses the login of root@pam: authentication failure")
     ]
+
+
+def test_a_member_that_is_still_joining_is_not_in_the_way(
+    run: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = refused("POST", "/access/ticket", 401, "authentication failure")
+    member = [LOGIN, get("/version", {"version": "9.2.11"}), status("c1", "pve1", known=("pve2",))]
+    found = preflight(run, monkeypatch, [*member, denied, LOGIN, NODES, denied])
+    assert [(severity, check) for severity, check, _ in found] == [("warning", "login")]
+
+
+def test_a_member_has_another_certificate_by_now(run: Any, shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = [LOGIN, get("/version", {"version": "9.2.11"}), status("c1", "pve1", "pve2")]
+    again = [LOGIN, get("/version", {"version": "9.2.11"}), status("c1", "pve2", "pve1", local="pve2")]
+    untrusted = Step("POST", "/access/ticket", error=TrustError("another certificate"))
+    found = preflight(run, monkeypatch, [*member, untrusted, LOGIN, NODES, *again])
+    assert [(severity, check) for severity, check, _ in found] == [("info", "fingerprint")]
 
 
 def test_disks_and_link_addresses_are_looked_at(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
