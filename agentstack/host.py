@@ -91,6 +91,7 @@ PARTS = (
     Entry("pbs", "agentstack.pbs.server", "BackupServer", ("pbs",)),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
     Entry("manager", "agentstack.manager", "Manager"),
+    Entry("autostart", "agentstack.guests.autostart", "Autostart"),
     Entry("first_guests", "agentstack.guests.provision", "FirstGuests"),
 )
 """Every part in the order of its start; the end goes the other way round."""
