@@ -97,7 +97,9 @@ class PbsTarget:
         name = f"{image.key}.tar.fidx" if self.place.kind is LXC else f"drive-{image.key}.img.fidx"
         previous = await client.previous_index(name)
         known = set(previous.digests) if previous else set()
-        log(f"{image.key}: dirty-bitmap status: {'created new' if previous is None else 'existing bitmap was invalid'}")
+        if self.place.kind is not LXC:
+            state = "created new" if previous is None else "existing bitmap was invalid"
+            log(f"{image.key}: dirty-bitmap status: {state}")
         sent = _Sent()
         digests: list[bytes] = []
         source = _digested(image)

@@ -18,7 +18,7 @@ from agentstack.api.dispatch import Dispatcher, Found
 from agentstack.api.proxy import Answer
 from agentstack.api.reply import Reply
 from agentstack.api.request import Target
-from agentstack.api.server import ApiServer
+from agentstack.api.server import PAUSE_AFTER_401, ApiServer
 from agentstack.errors import AgentError, ParameterError
 from agentstack.pbs.access import DENIED, FAILED, Access
 from agentstack.pbs.datastores import Datastores
@@ -61,6 +61,7 @@ class PbsApiServer(ApiServer):
             failure = error
         if isinstance(failure, Unauthorized):
             failure = AgentError(FAILED, status=failure.status)
+            await self.host.clock.sleep(PAUSE_AFTER_401)
         return Response(status=self.dialect.status(failure), text=failure.text)
 
     async def _answer(self, incoming: BaseRequest, target: Target) -> Reply | StreamResponse | Answer:

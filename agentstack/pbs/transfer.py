@@ -38,10 +38,14 @@ LARGEST = 17 * 1024 * 1024
 WATCH = 0.2
 """Real seconds between two looks at whether a client's connection still stands."""
 
+IDLE = 900.0
+"""Stack seconds after which a client that says nothing, and does not hang up either, is given up."""
+
 _DIGEST = 32
 _TEXTS = {
     "none": "no backup is running on this connection",
     "unfinished": "backup ended but finished flag is not set.",
+    "idle": "connection timed out",
     "unknown_chunk": "archive '{name}' contains unknown chunk {digest}",
 }
 
@@ -61,6 +65,7 @@ class Session:
         self.finished = asyncio.Event()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: Task | None = None
+        self.heard = 0.0
 
     def log(self, text: str) -> None:
         """Add a line to the log of the backup's task."""
@@ -138,6 +143,7 @@ class Transfer:
             store.backup(snapshot.group, snapshot.time, identity.authid, self.host.clock.now())
         )
         session = Session(writer, earlier[-1] if earlier else None, transport)
+        session.heard = self.host.clock.elapsed()
         self._sessions[transport] = session
 
         async def work(task: Task) -> None:
@@ -163,6 +169,8 @@ class Transfer:
 
     async def _until_finished(self, session: Session) -> None:
         while not session.finished.is_set():
+            if self.host.clock.elapsed() - session.heard > IDLE:
+                raise AgentError(_TEXTS["idle"])
             if session.transport.is_closing():
                 session.log(f"backup ended and finish failed: {_TEXTS['unfinished']}")
                 session.log("removing unfinished backup")
@@ -176,6 +184,7 @@ class Transfer:
         session = self._sessions.get(request.transport) if request.transport else None
         if session is None:
             raise AgentError(_TEXTS["none"])
+        session.heard = self.host.clock.elapsed()
         return session
 
     def _previous(self, session: Session, name: str) -> bytes:

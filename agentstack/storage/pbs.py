@@ -82,20 +82,21 @@ class PbsStorage:
 
     # ---- the server --------------------------------------------------------------------------------------------------
 
-    def client(self, entry: Entry, timeout: float = pbs_client.TIMEOUT) -> PbsClient:
-        """A session with the storage's server, with the storage's credentials; `timeout` in real seconds per call."""
-        secret = config.secret(self.host, entry, "password")
+    def client(self, entry: Entry, timeout: float = pbs_client.TIMEOUT, password: str | None = None) -> PbsClient:
+        """A session with the storage's server; `timeout` in real seconds per call, `password` if not the stored one."""
+        secret = password if password is not None else config.secret(self.host, entry, "password")
         return PbsClient(pbs_client.login(entry.values, secret or ""), self.host.address, timeout)
 
     async def activate(self, entry: Entry, password: str | None = None) -> None:
         """Log in and find the datastore; raises AgentError with the texts of facts §12."""
         secret = password if password is not None else config.secret(self.host, entry, "password")
         await pbs_client.check_datastore(self.host.address, entry.id, entry.values, secret or "")
+        await self.refresh(entry, password)
 
-    async def refresh(self, entry: Entry) -> None:
+    async def refresh(self, entry: Entry, password: str | None = None) -> None:
         """Ask the server how full the datastore is; one that cannot be asked makes the storage inactive."""
         try:
-            async with self.client(entry) as client:
+            async with self.client(entry, password=password) as client:
                 row = await client.call("GET", f"/admin/datastore/{entry.values['datastore']}/status")
         except AgentError:
             self._usage.pop(entry.id, None)

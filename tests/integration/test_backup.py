@@ -202,6 +202,20 @@ def test_backups_to_a_directory(stack: RunningStack, node: Api) -> None:
     assert path.with_name(f"{path.name.partition('.')[0]}.log").exists()
 
 
+def test_a_container_is_backed_up_with_its_configuration(stack: RunningStack, node: Api, server: Api) -> None:
+    template = "debian-13-standard_13.1-2_amd64.tar.zst"
+    (stack.dir / "hosts/pve1/root/var/lib/vz/template/cache" / template).touch()
+    node.data("PUT", "/storage/local", content="images,rootdir,backup,vztmpl")
+    container = {"ostemplate": f"local:vztmpl/{template}", "rootfs": "local:1", "password": "secret-enough"}
+    node.run("POST", f"{NODE}/lxc", vmid=200, hostname="mail", **container)
+    log = node.run("POST", f"{NODE}/vzdump", vmid="200", storage="pbs1")
+    assert "INFO: including mount point rootfs ('/') in backup" in log
+    (row,) = server.data("GET", "/admin/datastore/main/groups", ns="")[-1:]
+    assert (row["backup-type"], row["backup-id"], "pct.conf.blob" in row["files"]) == ("ct", "200", True)
+    volid = next(row["volid"] for row in backups(node) if row["vmid"] == 200)
+    assert "hostname: mail" in node.data("GET", f"{NODE}/vzdump/extractconfig", volume=volid)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
