@@ -136,6 +136,8 @@ class Vzdump:
             self.log(f"includ{'ing' if place.kind is LXC else 'e'} {words}{' in backup' if place.kind is LXC else ''}")
             path = self.host.storage.path(drive.volume)
             images.append(Image(key, drive.volume, 0 if path.is_dir() else path.stat().st_size, path))
+        if not images and place.kind is not LXC:
+            self.log("backup contains no disks")
         return Guest(place, name, configs.format_config(GuestConfig(values)), tuple(images))
 
     async def _back_up(self, place: Place, config: GuestConfig, way: Target) -> None:
