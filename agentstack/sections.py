@@ -85,17 +85,25 @@ class SectionFile:
         self.kinds = {"comment": "comment", "disable": "boolean"} | dict(kinds)
         self.joined = joined
         self._required = {name: kind.required for name, kind in types.items()}
+        self._parsed: tuple[bytes, dict[str, Entry]] = (b"", {})
 
     def read(self, host: Host) -> tuple[dict[str, Entry], str]:
         """The entries in the order of the file, and the digest of the file."""
         data = host.files.read(self.path) if host.files.exists(self.path) else b""
+        if data != self._parsed[0]:
+            self._parsed = data, self._parse(data)
+        # callers change what they get
+        entries = {name: Entry(name, entry.type, dict(entry.values)) for name, entry in self._parsed[1].items()}
+        return entries, config_digest(data)
+
+    def _parse(self, data: bytes) -> dict[str, Entry]:
         found = parse_section_config(data.decode("utf-8", "replace"))
         entries = {}
         for ident, section in found.items():
             name = f"{section.type}:{ident}" if self.joined else ident
             values = {key: self._decode(key, value) for key, value in section.properties.items()}
             entries[name] = Entry(name, section.type, values)
-        return entries, config_digest(data)
+        return entries
 
     async def write(self, host: Host, entries: Iterable[Entry]) -> None:
         """Replace the file; to be called under its lock."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -82,6 +83,14 @@ def config_path(kind: Kind, node: str, vmid: int) -> str:
 
 def parse(text: str) -> GuestConfig:
     """Parse a configuration file; lines that are no property are skipped, as the server does."""
+    known = _parse(text)
+    snapshots = {name: dict(values) for name, values in known.snapshots.items()}
+    return GuestConfig(dict(known.values), snapshots, dict(known.pending))
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> GuestConfig:
+    # every status broadcast reads every guest's file, which hardly ever changes
     config = GuestConfig()
     section: str | None = None
     description: dict[str | None, str] = {}
