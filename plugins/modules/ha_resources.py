@@ -45,8 +45,9 @@ options:
         description: How many other nodes are tried after that; the server's default is 1.
         type: int
       failback:
-        description: Whether it returns to the node of the highest priority (Proxmox VE 9; the server's default is
-          V(true)).
+        description:
+          - Whether it returns to the node of the highest priority; the server's default is V(true).
+          - On Proxmox VE 8 this is a setting of groups (M(quorate.pve.ha_rules)), and left out here.
         type: bool
       comment:
         description: Comment.
@@ -101,15 +102,18 @@ calls:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._capabilities import has_ha_rules
 from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
 from ansible_collections.quorate.pve.plugins.module_utils._ha import wait_for_services
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._plan import DELETE, Change, Wanted
 from ansible_collections.quorate.pve.plugins.module_utils._pure.lists import parse_sid
-from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Item, Key, Spec
 from ansible_collections.quorate.pve.plugins.module_utils._values import BOOLEAN, INTEGER, Form
 
 
@@ -149,6 +153,18 @@ class HaResources(Collection):
     """Entries of ha/resources.cfg, and what the manager makes of them."""
 
     spec = SPEC
+
+    @cached_property
+    def _has_failback(self) -> bool:
+        return has_ha_rules(self.api.client)
+
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
+        """Compare; where groups have the failback, resources have none."""
+        changes = super().plan(wanted, actual, whole=whole)
+        if any("failback" in change.set for change in changes) and not self._has_failback:
+            without = [replace(want, item={k: v for k, v in want.item.items() if k != "failback"}) for want in wanted]
+            changes = super().plan(without, actual, whole=whole)
+        return changes
 
     def check(self, changes: Sequence[Change]) -> None:
         """The guests must be there."""

@@ -240,6 +240,14 @@ def test_a_resource_in_error_ends_the_wait(run: Any) -> None:
     assert "vm:101 went into the state error" in run("ha_resources", steps, resources=[{"sid": "vm:101"}])["msg"]
 
 
+def test_a_server_with_groups_has_no_failback_on_resources(run: Any) -> None:
+    steps = [
+        get("/cluster/ha/resources", RESOURCES),
+        refused("GET", "/cluster/ha/rules", 501, "Method 'GET /cluster/ha/rules' not implemented"),
+    ]
+    assert not run("ha_resources", steps, resources=[{"sid": "vm:101", "failback": False}])["changed"]
+
+
 def test_rules_are_put_in_order_by_trying_again(run: Any) -> None:
     there = [
         {"rule": "a1", "type": "node-affinity", "nodes": "pve1", "resources": "vm:1"},
