@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.cluster.provision import cluster_of
 from agentstack.errors import AgentError
-from agentstack.guests import config as configs
 from agentstack.guests import create, operations
 from agentstack.guests.config import BY_SERVICE, LXC
 from agentstack.manager import config as ha
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
 
 MARK = "var/lib/pve-manager/first-guests"
 STORAGE = "local"
+RETRY = 5.0
 _TEMPLATE = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
 
 
@@ -49,17 +49,30 @@ class FirstGuests:
     async def _make(self, guests: list[GuestSpec]) -> None:
         files = self.host.files
         await files.wait_until(lambda: files.quorate and files.exists(f"nodes/{self.host.name}/lxc"))
-        for guest in guests:
-            if guest.vmid not in files.guests():
-                try:
-                    await self._make_one(guest)
-                except AgentError as error:
-                    log.error("guest %s: %s", guest.vmid, error)
+        missing = guests
+        while missing:
+            missing = [guest for guest in missing if not await self._made(guest)]
+            await self.host.clock.sleep(RETRY if missing else 0)
         mark = self.host.root / MARK
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
 
-    async def _make_one(self, guest: GuestSpec) -> None:
+    async def _made(self, guest: GuestSpec) -> bool:
+        """Make what is missing of a guest; False if that has to be tried again (all nodes do this at the same time)."""
+        try:
+            if guest.vmid not in self.host.files.guests():
+                await self._create(guest)
+            sid = f"{guest.type}:{guest.vmid}"
+            if guest.ha is not None and sid not in self.host.manager.resources():
+                await ha.create_resource(self.host, sid, {"state": guest.ha})
+            elif guest.ha is None and guest.running and not self.host.guests.is_running(guest.vmid):
+                await operations.start(self.host, BY_SERVICE[guest.type], guest.vmid)
+        except AgentError as error:
+            log.warning("guest %s: %s", guest.vmid, error)
+            return False
+        return True
+
+    async def _create(self, guest: GuestSpec) -> None:
         host, kind = self.host, BY_SERVICE[guest.type]
         params: dict[str, Any] = {"memory": guest.memory >> 20, "cores": guest.cores, **guest.config}
         sizes = [f"{STORAGE}:{size / (1 << 30)}" for size in guest.disks]
@@ -73,7 +86,3 @@ class FirstGuests:
         if guest.tags:
             params["tags"] = ";".join(guest.tags)
         await create.create(host, kind, guest.vmid, params, operations.silent)
-        if guest.ha is not None:
-            await ha.create_resource(host, f"{guest.type}:{guest.vmid}", {"state": guest.ha})
-        elif guest.running:
-            await operations.start(host, configs.KINDS[kind.type], guest.vmid)
