@@ -130,15 +130,23 @@ class Datastores:
         store = self._open.get(name)
         return {"read": self._reading.get(name, 0), "write": store.writers if store else 0}
 
-    def usage(self) -> Usage:
-        """The file system that datastores are on: the root file system."""
+    def usage(self, path: str = "/") -> Usage:
+        """The file system that a path of the host is on: a mounted disk, or the root file system."""
+        disks = self.host.disks
+        for device, where in disks.mounts().items():
+            if Path(path).is_relative_to(where):
+                size = disks.find(device)[0].spec.size * 63 // 64
+                return _usage(size, sparse.allocated(self.directory(where)))
         size, now = self.host.spec.disks[0].size * 15 // 16, self.host.clock.elapsed()
         if now >= self._counted[0]:
             # counting all files costs time
             self._counted = now + _COUNT_PERIOD, sparse.allocated(self.host.root)
-        used = min(size, min(_SYSTEM_BYTES, size // 8) + self._counted[1])
-        # what a file system keeps for root
-        return Usage(size, used, max(0, size - used - size // 20))
+        return _usage(size, min(_SYSTEM_BYTES, size // 8) + self._counted[1])
+
+
+def _usage(size: int, used: int) -> Usage:
+    # what a file system keeps for root
+    return Usage(size, min(used, size), max(0, size - used - size // 20))
 
 
 def unknown(name: str) -> AgentError:

@@ -108,7 +108,7 @@ class Disks:
     def mounts(self) -> dict[str, str]:
         """Mounted devices and where: what the mount units of this host say (`disks/directory` writes them)."""
         mounted = {}
-        for unit in sorted((self.host.root / "etc/systemd/system").glob("mnt-pve-*.mount")):
+        for unit in sorted((self.host.root / "etc/systemd/system").glob("mnt-*-*.mount")):
             values = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
             mounted[values["What"]] = values["Where"]
         return mounted

@@ -61,6 +61,7 @@ ANSWERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/config/verify", {}),
     ("/config/verify/often", {}),
     ("/nodes/localhost/certificates/info", {}),
+    ("/nodes/localhost/disks/directory", {}),
     ("/nodes/localhost/disks/list", {}),
     ("/nodes/localhost/dns", {}),
     ("/nodes/localhost/identity", {}),
@@ -101,6 +102,7 @@ def server(stack_factory: StackFactory) -> Api:
     found.data("POST", "/config/verify", **job)
     found.data("POST", "/config/sync", remote="itself", remote_store="elsewhere", **job)
     found.data("POST", "/config/traffic-control", name="slow", network=["10.0.0.0/8", "fd00::/8"], rate_in="10 MB")
+    found.run("POST", "/nodes/localhost/disks/directory", name="big", disk="sdb", filesystem="xfs")
     found.run("POST", "/admin/datastore/main/verify")
     found.run("POST", "/admin/datastore/main/gc")
     found.data("PUT", "/nodes/localhost/dns", search="example.test", dns1="127.0.0.1")

@@ -258,6 +258,24 @@ def test_a_remote_in_use_stays(stack: RunningStack, server: Api) -> None:
     server.data("DELETE", "/config/remote/itself")
 
 
+def test_a_disk_becomes_a_datastore(server: Api) -> None:
+    path, size = "/nodes/localhost/disks", 64 << 30
+    assert [row["name"] for row in server.data("GET", f"{path}/list", usage_type="unused")] == ["sdb"]
+    assert "already in use" in server.refusal("POST", f"{path}/directory", name="big", disk="sda")[1]
+    server.run("POST", f"{path}/directory", name="big", disk="sdb", add_datastore=1)
+    (mounted,) = server.data("GET", f"{path}/directory")
+    assert (mounted["path"], mounted["device"], mounted["filesystem"]) == ("/mnt/datastore/big", "/dev/sdb1", "ext4")
+    assert size * 0.9 < server.data("GET", "/admin/datastore/big/status")["total"] < size
+    assert (
+        server.refusal("DELETE", f"{path}/directory/big")[1]
+        == "Can't remove 'big' since it's required by datastore 'big'"
+    )
+    server.run("DELETE", "/config/datastore/big")
+    server.data("DELETE", f"{path}/directory/big")
+    server.run("PUT", f"{path}/wipedisk", disk="sdb")
+    assert server.data("GET", f"{path}/list", usage_type="unused")[0]["name"] == "sdb"
+
+
 # --- snapshots --------------------------------------------------------------------------------------------------------
 
 

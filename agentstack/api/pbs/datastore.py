@@ -95,7 +95,7 @@ async def status(call: Call) -> Json:
     store = open_store(call)
     if not call.host.pbs.access.may(call.identity, acl_path(call["store"]), ["Datastore.Audit"]):
         return {"total": 0, "used": 0, "avail": 0, "backend-type": "filesystem"}
-    row: dict[str, Any] = {**call.host.pbs.datastores.usage().__dict__, "backend-type": "filesystem"}
+    row: dict[str, Any] = {**_usage(call, call["store"]), "backend-type": "filesystem"}
     if call.get("verbose"):
         counts: dict[str, dict[str, int]] = {}
         for ns in store.namespaces():
@@ -105,6 +105,11 @@ async def status(call: Call) -> Json:
                 count["snapshots"] += len(store.snapshots(group))
         row |= {"counts": counts, "gc-status": store.garbage.to_json()}
     return row
+
+
+def _usage(call: Call, name: str) -> dict[str, int]:
+    stores = call.host.pbs.datastores
+    return dict(stores.usage(stores.settings(name)["path"]).__dict__)
 
 
 @pbs("GET", "/status/datastore-usage")
@@ -117,7 +122,7 @@ async def usage(call: Call) -> Json:
         if access.may(call.identity, acl_path(name), ["Datastore.Audit"]):
             try:
                 store = call.host.pbs.datastores.get(name)
-                row |= {**call.host.pbs.datastores.usage().__dict__, "gc-status": store.garbage.to_json()}
+                row |= {**_usage(call, name), "gc-status": store.garbage.to_json()}
             except AgentError as error:
                 row["error"] = error.text
         elif "maintenance-mode" in values:

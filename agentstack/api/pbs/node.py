@@ -8,7 +8,6 @@ import hashlib
 import re
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from agentstack.api.endpoint import Call, Json, pbs
@@ -23,14 +22,6 @@ from agentstack.timezone import zone
 _NODE = "/nodes/{node}"
 _RESOLVER = "etc/resolv.conf"
 _SERVICES = ("proxmox-backup", "proxmox-backup-proxy", "sshd", "cron", "postfix", "chrony", "systemd-journald")
-_DISK_USE = {
-    "LVM": "lvm",
-    "ZFS": "zfs",
-    "mounted": "mounted",
-    "partitions": "partitions",
-    "Device Mapper": "devicemapper",
-}
-_DISK_TYPES = {"nvme": "ssd"}
 
 
 @pbs("GET", f"{_NODE}/status")
@@ -65,27 +56,6 @@ async def certificates(call: Call) -> Json:
     """Fingerprints are in small letters here, where a node's are in capitals."""
     found = describe(call.host.certificates.certificate)
     return [{"filename": CERTIFICATE, **found, "fingerprint": found["fingerprint"].lower()}]
-
-
-@pbs("GET", f"{_NODE}/disks/list")
-async def disks(call: Call) -> Json:
-    rows = [_disk(entry) for entry in call.host.disks.entries(skip_smart=bool(call.get("skipsmart")))]
-    return [row for row in rows if call.get("usage-type", row["used"]) == row["used"]]
-
-
-def _disk(entry: dict[str, Any]) -> dict[str, Any]:
-    used = entry.get("used")
-    row = {
-        "name": entry["devpath"].removeprefix("/dev/"),
-        "devpath": entry["devpath"],
-        "disk-type": _DISK_TYPES.get(entry["type"], entry["type"]),
-        "size": entry["size"],
-        "gpt": bool(entry["gpt"]),
-        "used": _DISK_USE.get(used, "filesystem") if used else "unused",
-        "status": entry["health"].lower() if entry["health"] in ("PASSED", "FAILED") else "unknown",
-        **{key: entry[key] for key in ("model", "serial", "vendor", "wwn", "rpm")},
-    }
-    return {**row, "wearout": float(entry["wearout"])} if entry["wearout"] != "N/A" else row
 
 
 @pbs("GET", f"{_NODE}/time")
