@@ -185,11 +185,14 @@ async def destroy(host: Host, kind: Kind, vmid: int, *, purge: bool, unreference
         log(f"purging {kind.label} {vmid} from related configurations..")
         await host.replication.forget(vmid)
         await host.backup_jobs.forget(vmid)
+    path = f"/vms/{vmid}"
+    known = host.access.cfg
+    if known.pool_of(vmid) is None and path not in known.acl:
+        return
     async with host.access.editing("removal failed") as cfg:
         for pool in cfg.pools.values():
             pool.vms.discard(vmid)
-        for path in [path for path in cfg.acl if path == f"/vms/{vmid}"]:
-            del cfg.acl[path]
+        cfg.acl.pop(path, None)
 
 
 def _all_volumes(host: Host, vmid: int) -> set[str]:

@@ -13,10 +13,11 @@ from agentstack.errors import AgentError
 from agentstack.guests import create, operations
 from agentstack.guests.config import BY_SERVICE, LXC
 from agentstack.manager import config as ha
+from agentstack.sections import Entry
 
 if TYPE_CHECKING:
     from agentstack.host import Host
-    from agentstack.stack import GuestSpec
+    from agentstack.stack import ClusterSpec, GuestSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +39,22 @@ class FirstGuests:
         cluster, mark = cluster_of(self.host), self.host.root / MARK
         if cluster is None or mark.exists():
             return
-        mine = [guest for guest in cluster.guests if guest.node == self.host.name]
-        self._work = asyncio.create_task(self._make(mine))
+        self._work = asyncio.create_task(self._make(cluster))
 
     async def stop(self) -> None:
         """What is not made yet will be at the next boot."""
         if self._work is not None:
             self._work.cancel()
 
-    async def _make(self, guests: list[GuestSpec]) -> None:
+    async def _make(self, cluster: ClusterSpec) -> None:
         files = self.host.files
         await files.wait_until(lambda: files.quorate and files.exists(f"nodes/{self.host.name}/lxc"))
-        missing = guests
+        missing = [guest for guest in cluster.guests if guest.node == self.host.name]
         while missing:
             missing = [guest for guest in missing if not await self._made(guest)]
             await self.host.clock.sleep(RETRY if missing else 0)
+        if self.host.name == cluster.nodes[0]:
+            await self._put_under_ha([guest for guest in cluster.guests if guest.ha is not None])
         mark = self.host.root / MARK
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
@@ -62,15 +64,23 @@ class FirstGuests:
         try:
             if guest.vmid not in self.host.files.guests():
                 await self._create(guest)
-            sid = f"{guest.type}:{guest.vmid}"
-            if guest.ha is not None and sid not in self.host.manager.resources():
-                await ha.create_resource(self.host, sid, {"state": guest.ha})
-            elif guest.ha is None and guest.running and not self.host.guests.is_running(guest.vmid):
+            if guest.ha is None and guest.running and not self.host.guests.is_running(guest.vmid):
                 await operations.start(self.host, BY_SERVICE[guest.type], guest.vmid)
         except AgentError as error:
             log.warning("guest %s: %s", guest.vmid, error)
             return False
         return True
+
+    async def _put_under_ha(self, guests: list[GuestSpec]) -> None:
+        """On the cluster's first node: all HA resources at once, when their guests are there."""
+        files = self.host.files
+        await files.wait_until(lambda: files.guests().keys() >= {guest.vmid for guest in guests})
+        async with ha.RESOURCES_CFG.locked(self.host):
+            entries, _ = ha.RESOURCES_CFG.read(self.host)
+            for guest in guests:
+                sid = f"{guest.type}:{guest.vmid}"
+                entries.setdefault(sid, Entry(sid, guest.type, {"state": guest.ha}))
+            await ha.RESOURCES_CFG.write(self.host, entries.values())
 
     async def _create(self, guest: GuestSpec) -> None:
         host, kind = self.host, BY_SERVICE[guest.type]
