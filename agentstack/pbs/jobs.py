@@ -42,6 +42,9 @@ FILES: Mapping[Kind, tuple[SectionFile, str, str]] = {
 """Where the jobs of a kind are configured: file, type of section, the key of the calendar event."""
 
 STATES = "var/lib/proxmox-backup/jobstates"
+STOPPED = "received interrupt"
+"""The state of a job whose run was stopped."""
+
 PERIOD = 60.0
 """Stack seconds between two looks at what is due; the clock can leap, so at most a real second passes."""
 
@@ -166,7 +169,7 @@ class Jobs:
         async def work(task: Task) -> None:
             if schedule is not None:
                 task.log(f"task triggered by schedule '{schedule}'")
-            state = "OK"
+            state = STOPPED
             try:
                 await self._work(kind, ident, values, identity, task)
                 state = f"WARNINGS: {task.warnings}" if task.warnings else "OK"
