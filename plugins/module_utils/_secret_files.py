@@ -14,7 +14,10 @@ from pathlib import Path
 
 from ._collection import Collection
 from ._errors import InputError
-from ._plan import CREATE, Change
+from ._plan import Change, Wanted
+
+# Stands for a secret that is not read yet
+FROM_FILE = "(in the file)"
 
 
 def read_secret(path: str, where: str) -> str:
@@ -63,14 +66,24 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 class WithPasswordFile(Collection):
     """Objects with ``password``, which may lie in the file ``password_file`` instead.
 
-    It is read when the object is made and when secrets are sent again, so that another task may have written it.
+    It is read when the secret is sent, so that an earlier task may be the one that writes the file.
     """
+
+    def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Let the file stand for the secret in it."""
+        return [
+            replace(want, item={**want.item, "password": FROM_FILE}) if want.item.get("password_file") else want
+            for want in super().prepare(wanted)
+        ]
 
     def change_one(self, change: Change) -> None:
         """Put the secret in where it is sent."""
         path = change.element.get("password_file")
-        wanted = change.action == CREATE or ("password_file" in change.set and self.params.get("update_secrets"))
-        if path and wanted:
+        if path and FROM_FILE in (change.item.get("password"), change.set.get("password")):
             secret = {"password": read_secret(path, f"{change.where}: password_file")}
-            change = replace(change, item={**change.item, **secret}, set={**change.set, **secret})
+            change = replace(
+                change,
+                item={**change.item, **secret},
+                set={**change.set, **secret} if "password" in change.set else change.set,
+            )
         super().change_one(change)

@@ -136,6 +136,10 @@ options:
       password:
         description: Password, or token secret. Sent on creation, later only with O(update_secrets).
         type: str
+      password_file:
+        description: File with O(storages[].password) on the machine where the module runs, as M(quorate.pve.pbs_tokens)
+          writes it.
+        type: path
       keyring:
         description: Ceph keyring of an external cluster. Sent on creation, later only with O(update_secrets).
         type: str
@@ -232,8 +236,8 @@ calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._secret_files import WithPasswordFile
 from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
 from ansible_collections.quorate.pve.plugins.module_utils._values import (
     BOOLEAN,
@@ -289,6 +293,7 @@ SPEC = Spec(
         Field("krbd", BOOLEAN, default=False),
         Field("username"),
         Field("password", secret=True),
+        Field("password_file", Form(str, str, "path"), listed=False, sent=False),
         Field("keyring", secret=True),
         Field("encryption_key", api="encryption-key", secret=True),
         Field("master_pubkey", api="master-pubkey", secret=True),
@@ -305,7 +310,7 @@ SPEC = Spec(
 )
 
 
-class Storages(Collection):
+class Storages(WithPasswordFile):
     """Entries of storage.cfg. They are written under a cluster-wide lock, so one after another."""
 
     spec = SPEC
