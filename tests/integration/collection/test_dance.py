@@ -68,9 +68,13 @@ def fill(value: Any, places: dict[str, str]) -> Any:
     return {key: fill(each, places) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def places(stack: RunningStack) -> dict[str, str]:
+def places(stack: RunningStack, directory: Path) -> dict[str, str]:
     """What the placeholders of the dances stand for."""
-    found = {"password": str(stack.secrets["root_password"])}
+    found = {"password": str(stack.secrets["root_password"]), "directory": str(directory)}
+    for name in sorted(stack.resolved["hosts"]):
+        if name.startswith("pbs"):
+            found[name] = stack.resolved["hosts"][name]["addresses"]["mgmt"]
+            found[f"pbs_fingerprint{name[3:]}"] = stack.secrets["hosts"][name]["fingerprint"]
     for number in (1, 2):
         addresses = stack.resolved["hosts"][f"pve{number}"]["addresses"]
         found[f"node{number}"] = addresses["mgmt"]
@@ -81,12 +85,17 @@ def places(stack: RunningStack) -> dict[str, str]:
 
 def play(stack: RunningStack, directory: Path, dances: dict[str, Dance]) -> list[dict[str, Any]]:
     """One play that dances all of them and writes down what each task returned."""
-    here = places(stack)
+    here = places(stack, directory)
     connection = {
         "api_hosts": [here["node1"]],
         "api_password": here["password"],
         "api_fingerprints": [here["fingerprint1"]],
         "api_trust_file": str(directory / "trust.json"),
+    }
+    backup = {
+        "api_hosts": [here.get("pbs1", "")],
+        "api_password": here["password"],
+        "api_fingerprints": [value for name, value in here.items() if name.startswith("pbs_fingerprint")],
     }
     steps: list[dict[str, Any]] = []
     for index, task in enumerate(tasks(dances)):
@@ -105,7 +114,7 @@ def play(stack: RunningStack, directory: Path, dances: dict[str, Dance]) -> list
         {
             "hosts": "all",
             "gather_facts": False,
-            "module_defaults": {"group/quorate.pve.all": connection},
+            "module_defaults": {"group/quorate.pve.all": connection, "group/quorate.pve.pbs": backup},
             "tasks": steps,
         }
     ]
@@ -133,13 +142,12 @@ def danced(
     request: pytest.FixtureRequest, stack_factory: StackFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> Danced:
     """All tasks with their results, and what the run printed."""
-    stack = stack_factory(
-        {f"pve{number}": {"kind": "pve", "disks": DISKS} for number in (1, 2)},
-        scale=50,
-        networks={"mgmt": {}, "ring1": {}},
-    )
     file, switch = request.param
     dances = by_file()[file]
+    hosts: dict[str, Any] = {f"pve{number}": {"kind": "pve", "disks": DISKS} for number in (1, 2)}
+    if file == "dances_backup":
+        hosts |= {f"pbs{number}": {"kind": "pbs", "version": "4.0", "disks": DISKS[:1]} for number in (1, 2)}
+    stack = stack_factory(hosts, scale=50, networks={"mgmt": {}, "ring1": {}})
     directory = tmp_path_factory.mktemp("dance")
     playbook = directory / "dance.yml"
     playbook.write_text(yaml.safe_dump(play(stack, directory, dances), sort_keys=False))

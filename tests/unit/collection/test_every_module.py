@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.quorate.pve.plugins.action.api import run_in_process
-from ansible_collections.quorate.pve.plugins.doc_fragments.connection import ModuleDocFragment
+from ansible_collections.quorate.pve.plugins.doc_fragments import connection, pbs_connection
 
 from ...integration.collection.table import all_dances
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[a-z]*.py"))
 RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+FRAGMENTS = {"connection": connection.ModuleDocFragment, "pbs_connection": pbs_connection.ModuleDocFragment}
 LINES = 400
 
 
@@ -31,8 +32,8 @@ def documented(name: str) -> dict[str, Any]:
     doc = yaml.safe_load(load(name).DOCUMENTATION)
     options: dict[str, Any] = {}
     for fragment in doc["extends_documentation_fragment"]:
-        _, _, part = fragment.removeprefix("quorate.pve.").partition(".")
-        text = getattr(ModuleDocFragment, (part or "documentation").upper())
+        file, _, part = fragment.removeprefix("quorate.pve.").partition(".")
+        text = getattr(FRAGMENTS[file], (part or "documentation").upper())
         options |= yaml.safe_load(text).get("options") or {}
     for option, words in (doc.get("options") or {}).items():
         options[option] = {**options.get(option, {}), **words}
@@ -75,12 +76,13 @@ def test_what_is_returned_is_documented(name: str) -> None:
 def test_it_is_routed_grouped_and_danced(name: str) -> None:
     dances = all_dances()
     assert RUNTIME["plugin_routing"]["modules"][name] == {"action_plugin": "quorate.pve.api"}
-    assert name in RUNTIME["action_groups"]["all"]
+    assert name in RUNTIME["action_groups"]["pbs" if name.startswith("pbs_") else "all"]
     assert name in dances
 
 
 def test_nothing_else_is_routed() -> None:
-    assert sorted(RUNTIME["plugin_routing"]["modules"]) == sorted(RUNTIME["action_groups"]["all"]) == MODULES
+    groups = RUNTIME["action_groups"]
+    assert sorted(RUNTIME["plugin_routing"]["modules"]) == sorted([*groups["all"], *groups["pbs"]]) == MODULES
 
 
 def test_every_option_of_a_list_is_used_in_a_dance() -> None:
