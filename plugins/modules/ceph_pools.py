@@ -18,7 +18,6 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
-  - quorate.pve.connection.set
 options:
   pools:
     description: The pools.
@@ -121,9 +120,9 @@ calls:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._ceph_pools import POOLS, Pools
-from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 
-ARGUMENT_SPEC = arguments(**POOLS.argument_spec(), **PURGE, timeout={"type": "int", "default": 300})
+ARGUMENT_SPEC = arguments(**POOLS.argument_spec(), timeout={"type": "int", "default": 300})
 
 run = Pools.run
 

@@ -117,12 +117,19 @@ async def create_monitor(call: Call) -> Json:
 
     async def work(task: Task) -> None:
         async with host.files.lock(conf.LOCK, timeout=60):
-            await _create_monitor(host, name, address, task)
+            first = await _register_monitor(host, name, address, task)
+        task.log("starting new monitor")
+        await host.clock.sleep(DAEMON_START)
+        await _wait_for_quorum(host, name)
+        if first:
+            task.log("first monitor: creating a manager on this node as well")
+            await _create_manager(host, host.name, task)
 
     return host.tasks.start(call.identity, "cephcreatemon", f"mon.{name}", work)
 
 
-async def _create_monitor(host: Host, name: str, address: str, task: Task) -> None:
+async def _register_monitor(host: Host, name: str, address: str, task: Task) -> bool:
+    """Put a monitor into the monmap and ceph.conf; returns whether it is the first one."""
     found = host.ceph.require_configured()
     first = not found.monitors
     if not first:
@@ -142,12 +149,7 @@ async def _create_monitor(host: Host, name: str, address: str, task: Task) -> No
     found.monitors = [*found.monitors, address]
     found.sections[f"mon.{name}"] = {"public_addr": address}
     await host.files.write(conf.FILE, found.format())
-    task.log("starting new monitor")
-    await host.clock.sleep(DAEMON_START)
-    await _wait_for_quorum(host, name)
-    if first:
-        task.log("first monitor: creating a manager on this node as well")
-        await _create_manager(host, host.name, task)
+    return first
 
 
 async def _wait_for_quorum(host: Host, name: str) -> None:

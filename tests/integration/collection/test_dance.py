@@ -75,7 +75,9 @@ def places(stack: RunningStack, directory: Path) -> dict[str, str]:
         if name.startswith("pbs"):
             found[name] = stack.resolved["hosts"][name]["addresses"]["mgmt"]
             found[f"pbs_fingerprint{name[3:]}"] = stack.secrets["hosts"][name]["fingerprint"]
+    found |= {name: network["cidr"] for name, network in stack.resolved["networks"].items()}
     for number in (1, 2):
+        found[f"ssh_host_key{number}"] = stack.secrets["hosts"][f"pve{number}"]["ssh_host_key"]
         addresses = stack.resolved["hosts"][f"pve{number}"]["addresses"]
         found[f"node{number}"] = addresses["mgmt"]
         found[f"link1_{number}"] = addresses["ring1"]

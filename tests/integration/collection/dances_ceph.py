@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dances of the modules about Ceph, on a cluster of two nodes."""
+
+from __future__ import annotations
+
+from .dances import DANCES as BASE
+from .dances import Dance, Parameters
+
+CLUSTER = (("cluster", BASE["cluster"].steps[0]), ("cluster_member", BASE["cluster_member"].steps[0]))
+POOL: Parameters = {"name": "vm", "size": 2, "min_size": 1, "allow_data_loss": True}
+INSTALL: Parameters = {
+    "release": "squid",
+    "repository": "no-subscription",
+    "ssh_user": "root",
+    "ssh_port": 2222,
+    "ssh_password": "{password}",
+    "ssh_private_key_file": None,
+    "ssh_known_hosts": None,
+    "ssh_timeout": 60,
+}
+NODES = [{"node": f"pve{n}", "address": f"{{node{n}}}", "host_key": f"{{ssh_host_key{n}}}"} for n in (1, 2)]
+
+DANCES: dict[str, Dance] = {
+    "ceph_install": Dance(({**INSTALL, "nodes": NODES[:1]}, {**INSTALL, "nodes": NODES}), before=CLUSTER),
+    "ceph_config": Dance(
+        (
+            {
+                "network": "{mgmt}",
+                "cluster_network": "{ring1}",
+                "size": 2,
+                "min_size": 1,
+                "cephx": True,
+                "node": "pve1",
+            },
+        )
+    ),
+    "ceph_monitors": Dance(
+        (
+            {"monitors": [{"node": "pve1", "state": "present"}], "timeout": 60},
+            {
+                "monitors": [{"node": "pve1"}, {"node": "pve2", "id": "second", "address": "{node2}"}],
+                "allow_even": True,
+            },
+            {"monitors": [{"node": "pve1"}], "purge": True},
+        )
+    ),
+    "ceph_managers": Dance(
+        (
+            {"managers": [{"node": "pve1"}, {"node": "pve2", "id": "standby"}], "timeout": 60},
+            {"managers": [{"node": "pve2", "id": "standby", "state": "absent"}]},
+            {"managers": [{"node": "pve1"}, {"node": "pve2"}]},
+            {"managers": [{"node": "pve1"}], "purge": True},
+        )
+    ),
+    "ceph_osds": Dance(
+        (
+            {
+                "osds": [
+                    {
+                        "node": "pve1",
+                        "devices": ["/dev/nvme0n1"],
+                        "device_class": "nvme",
+                        "encrypted": True,
+                        "db_device": "/dev/sdb",
+                        "db_size": 10,
+                        "wal_device": "/dev/sdc",
+                        "wal_size": 1,
+                    }
+                ],
+                "timeout": 60,
+            },
+            {
+                "osds": [
+                    {"node": "*", "devices": {"type": "nvme"}, "osds_per_device": 2, "allow_raid_controller": True},
+                ]
+            },
+            {"osds": [{"node": "pve2", "devices": {"model": "SSD-A", "count": 1}}]},
+        )
+    ),
+    "ceph_pools": Dance(
+        (
+            {
+                "pools": [
+                    {
+                        **POOL,
+                        "pg_num": 32,
+                        "pg_num_min": 16,
+                        "crush_rule": "replicated_rule",
+                        "application": "rbd",
+                        "pg_autoscale_mode": "warn",
+                        "target_size": "10G",
+                        "target_size_ratio": 0.2,
+                        "storage": True,
+                    },
+                    {**POOL, "name": "scratch", "state": "present"},
+                ],
+                "timeout": 60,
+            },
+            {"pools": [{**POOL, "min_size": 2, "pg_autoscale_mode": "on", "target_size": "20G"}]},
+            {"pools": [{"name": "scratch", "state": "absent", "destroy": True}]},
+        )
+    ),
+    "ceph_info": Dance(
+        ({"wait_for_health": True, "tolerate": ["POOL_NO_REDUNDANCY"], "timeout": 60},),
+        reads=True,
+    ),
+}
