@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentstack._shared.lists import split_list
 from agentstack._shared.section_config import (
     Section,
+    SectionConfigError,
     config_digest,
     decode_text,
     encode_text,
@@ -112,7 +113,11 @@ class SectionFile:
             ident = entry.id.partition(":")[2] if self.joined else entry.id
             values = {key: self._encode(key, value) for key, value in entry.values.items()}
             sections[ident] = Section(entry.type, values)
-        await host.files.write(self.path, format_section_config(sections, self._required))
+        try:
+            text = format_section_config(sections, self._required)
+        except SectionConfigError as error:
+            raise AgentError(str(error)) from error
+        await host.files.write(self.path, text)
 
     def _decode(self, key: str, value: str) -> Any:
         match self.kinds.get(key, "text"):

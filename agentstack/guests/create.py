@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentstack.errors import AgentError
+from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
 from agentstack.guests import drives
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
@@ -26,6 +26,7 @@ TEXTS = {
     "ha": "unable to remove {label} {vmid} - used in HA resources and purge parameter not set.",
     "replication": "There is a replication job '{job}' for guest '{vmid}' - Please remove that first.",
     "no_template": "volume '{volid}' does not exist",
+    "line_break": "invalid format - value contains a line break\n",
     "no_pool": "pool '{pool}' does not exist",
 }
 
@@ -46,8 +47,12 @@ _LXC_DEFAULTS = {"arch": "amd64", "memory": "512", "swap": "512"}
 
 def options(params: Mapping[str, Any]) -> dict[str, str]:
     """The guest's options among a call's parameters, as text."""
-    found = {key: value for key, value in params.items() if key not in CONTROL}
-    return {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in found.items()}
+    given = {key: value for key, value in params.items() if key not in CONTROL}
+    found = {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in given.items()}
+    broken = [key for key, value in found.items() if "\n" in value and key != "description"]
+    if broken:
+        raise ParameterError(dict.fromkeys(broken, TEXTS["line_break"]))
+    return found
 
 
 def check_create(host: Host, identity: Identity, kind: Kind, vmid: int, params: Mapping[str, Any]) -> None:

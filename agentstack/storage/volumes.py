@@ -36,8 +36,8 @@ TEXTS = {
     "protected": "cannot remove protected volume '{name}' on '{id}'\n",
 }
 
-_IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-\S+?)(?:\.(raw|qcow2|vmdk|subvol))?")
-_ZVOL = re.compile(r"((vm|base|subvol|basevol)-(\d+)-\S+)")
+_IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-[\w.-]+?)(?:\.(raw|qcow2|vmdk|subvol))?", re.ASCII)
+_ZVOL = re.compile(r"((vm|base|subvol|basevol)-(\d+)-[\w.-]+)", re.ASCII)
 
 _FILE_KINDS = {
     "iso": ("template/iso", (".iso", ".img")),
@@ -105,7 +105,7 @@ def free_name(taken: set[str], vmid: int, form: str, suffix: str = "") -> str:
 def check_name(name: str, vmid: int, form: str) -> None:
     """Raise AgentError for a volume name that does not belong to the guest."""
     prefix = "subvol" if form == "subvol" else "vm"
-    if not re.match(rf"{prefix}-{vmid}-", name):
+    if not re.fullmatch(rf"{prefix}-{vmid}-[\w.-]+", name, re.ASCII):
         raise AgentError(TEXTS["name"].format(name=name, prefix=prefix, vmid=vmid))
 
 
@@ -152,7 +152,7 @@ class Directory:
                 raise AgentError(TEXTS["directory_name"].format(name=name))
             return Path("images") / name, "images", int(match[1]), match[4] or "raw"
         kind, _, file = name.partition("/")
-        if kind not in _FILE_KINDS or not file or "/" in file:
+        if kind not in _FILE_KINDS or not file or "/" in file or file.startswith("."):
             raise AgentError(TEXTS["directory_name"].format(name=name))
         owner = _BACKUP_OWNER.match(file)
         return Path(_FILE_KINDS[kind][0]) / file, kind, int(owner[1]) if owner else None, file.rpartition(".")[2]

@@ -176,6 +176,12 @@ def test_volumes(root: Root, shell: Shell) -> None:
     with pytest.raises(Refused) as caught:
         root("POST", f"{NODE}/storage/tank/content", filename="vm-901-disk-0", vmid=900, size="64M")
     assert caught.value.reason == "illegal name 'vm-901-disk-0' - should be 'vm-900-*'"
+    for name in ("vm-900-disk/../../x", "../vm-900-disk-0"):
+        with pytest.raises(Refused):
+            root("POST", f"{NODE}/storage/local/content", filename=name, vmid=900, size="1M")
+    with pytest.raises(Refused) as caught:
+        root("DELETE", f"{NODE}/storage/local/content/local:iso%2F..")
+    assert caught.value.status == 500
     upid = root.run("DELETE", f"{NODE}/storage/tank/content/{volid}")
     assert upid.split(":")[6] == "900@tank"
     assert root("GET", f"{NODE}/storage/tank/content") == []

@@ -190,6 +190,8 @@ async def read_volume(call: Call) -> Json:
 async def free_volume(call: Call) -> Json:
     host, volid = call.host, _volume(call)
     await host.storage.refresh(volid.partition(":")[0], content=True)
+    # a name that cannot be one is refused before there is a task
+    host.storage.device(volid)
     _check_volume_access(call, volid)
     owner = _owner(call, volid)
     storage = volid.partition(":")[0]
