@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ IDLE_ROUND = 5.0
 SHUTDOWN_LIMIT = 600.0
 """Stack seconds after which a node that goes down does not wait for its guests to be moved any more."""
 
-_BOOLEANS = ("failback", "auto-rebalance")
+STOP_PATIENCE = 1.0
+"""Real seconds that the present rounds have for their end when the host ends."""
 
 
 class Manager:
@@ -52,6 +54,7 @@ class Manager:
         self.crm: Crm | None = None
         self.lrm: Lrm | None = None
         self._rounds: list[asyncio.Task[None]] = []
+        self._ending = asyncio.Event()
         self._seen: dict[str, float] = {}
 
     async def start(self) -> None:
@@ -69,8 +72,9 @@ class Manager:
 
     async def stop(self) -> None:
         """End without waiting for anything: what had to be moved or stopped is (`leave`), or the time is up."""
-        for task in self._rounds:
-            task.cancel()
+        self._ending.set()
+        # a round in its thread needs the event loop to come to its end
+        await asyncio.wait(self._rounds, timeout=STOP_PATIENCE)
         self.workers.shutdown(wait=False, cancel_futures=True)
         self._agents.shutdown(wait=False, cancel_futures=True)
 
@@ -102,11 +106,12 @@ class Manager:
 
     async def _run(self, one_round: Callable[[], bool], period: Callable[[], float]) -> None:
         clock = self.host.clock
-        while True:
+        while not self._ending.is_set():
             begun = clock.elapsed()
             if not await self._in_thread(one_round):
                 return
-            await clock.sleep(max(0.0, period() - (clock.elapsed() - begun)))
+            with contextlib.suppress(TimeoutError):
+                await clock.wait_for(self._ending.wait(), max(0.0, period() - (clock.elapsed() - begun)))
 
     def _lrm_period(self) -> float:
         return ROUND if self.lrm is not None and self.lrm.state == "active" else IDLE_ROUND
