@@ -31,6 +31,9 @@ class Shell:
             2222,
             "root",
             stack.secrets["root_password"],
+            timeout=60,
+            banner_timeout=60,
+            auth_timeout=60,
             allow_agent=False,
             look_for_keys=False,
         )

@@ -57,7 +57,7 @@ def services(root: Root) -> dict[str, str]:
     return {row["sid"]: row["status"].partition("(")[2].rstrip(")") for row in rows if row["type"] == "service"}
 
 
-def wait_for(root: Root, timeout: float = 20, **wanted: str) -> None:
+def wait_for(root: Root, timeout: float = 40, **wanted: str) -> None:
     """Wait until services are where and what they should be; `vm100="pve1, started"`."""
 
     def there() -> bool:
