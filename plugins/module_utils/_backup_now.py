@@ -24,10 +24,11 @@ class Backup:
     volid: str
     time: int
     size: int
+    type: str = "vm"
 
     def shown(self) -> dict[str, Any]:
         """As an entry of the module's result."""
-        return {"vmid": self.vmid, "volid": self.volid, "time": self.time, "size": self.size}
+        return {"type": self.type, "vmid": self.vmid, "volid": self.volid, "time": self.time, "size": self.size}
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -102,7 +103,9 @@ class _Run:
         newest: dict[int, Backup] = {}
         for entry in (entry for each in lists for entry in each if entry.get("vmid") is not None):
             vmid = int(entry["vmid"])
-            backup = Backup(vmid, str(entry["volid"]), int(entry.get("ctime") or 0), int(entry.get("size") or 0))
+            kind = "ct" if entry.get("subtype") == "lxc" else "vm"
+            time, size = int(entry.get("ctime") or 0), int(entry.get("size") or 0)
+            backup = Backup(vmid, str(entry["volid"]), time, size, kind)
             if vmid not in newest or newest[vmid].time < backup.time:
                 newest[vmid] = backup
         return newest

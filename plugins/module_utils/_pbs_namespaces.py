@@ -20,7 +20,7 @@ NAMESPACES = Spec(
     item_path="/admin/datastore/{store}/namespace",
     fields=(
         Field("store", required=True),
-        Field("ns", NAMESPACE, required=True, aliases=("namespace",)),
+        Field("ns", NAMESPACE, required=True),
         Field("destroy", BOOLEAN, listed=False, sent=False),
     ),
 )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._site_backup import backup_problems, backup_server_problems
 from ._site_ceph import ceph_problems
 from ._site_nodes import Node
 from ._site_types import type_problems
@@ -44,6 +45,17 @@ LISTS = {
     "pve_ceph_pools": Elements(key=("name",)),
     "pve_ha_affinity": Elements(key=("name",), nodes=("nodes",)),
     "pve_ha_resources": Elements(key=("sid",)),
+    "pve_backup_storages": Elements(key=("storage",), nodes=("nodes",)),
+    "pve_backup_jobs": Elements(key=("id",), nodes=("node",)),
+    "pbs_datastores": Elements(key=("name",)),
+    "pbs_namespaces": Elements(key=("store", "ns")),
+    "pbs_users": Elements(key=("userid",)),
+    "pbs_tokens": Elements(key=("tokenid",)),
+    "pbs_acls": Elements(key=("path", "auth_id", "role")),
+    "pbs_prune_jobs": Elements(key=("id",)),
+    "pbs_verify_jobs": Elements(key=("id",)),
+    "pbs_remotes": Elements(key=("name",)),
+    "pbs_sync_jobs": Elements(key=("id",)),
 }
 
 
@@ -228,4 +240,6 @@ CHECKS: tuple[Check, ...] = (
     _sids,
     _affinity,
     ceph_problems,
+    backup_problems,
+    backup_server_problems,
 )

@@ -25,6 +25,17 @@ MODULE_OPTIONS = {
     "pve_replication_jobs": ("replication_jobs", "jobs"),
     "pve_ha_affinity": ("ha_rules", "rules"),
     "pve_ha_resources": ("ha_resources", "resources"),
+    "pve_backup_storages": ("storages", "storages"),
+    "pve_backup_jobs": ("backup_jobs", "jobs"),
+    "pbs_datastores": ("pbs_datastores", "datastores"),
+    "pbs_namespaces": ("pbs_namespaces", "namespaces"),
+    "pbs_users": ("pbs_users", "users"),
+    "pbs_tokens": ("pbs_tokens", "tokens"),
+    "pbs_acls": ("pbs_acls", "acls"),
+    "pbs_prune_jobs": ("pbs_prune_jobs", "jobs"),
+    "pbs_verify_jobs": ("pbs_verify_jobs", "jobs"),
+    "pbs_remotes": ("pbs_remotes", "remotes"),
+    "pbs_sync_jobs": ("pbs_sync_jobs", "jobs"),
 }
 """The module and its option that each variable is for."""
 
@@ -45,6 +56,24 @@ OWN = {
             "repository": {"type": "str", "choices": ["enterprise", "no-subscription", "test"]},
             "network": {"type": "str", "required": True},
             "cluster_network": {"type": "str"},
+            "timeout": {"type": "int"},
+        },
+    },
+    "pve_backup_now": {
+        "type": "dict",
+        "options": {
+            "storage": {"type": "str", "required": True},
+            "guests": {"type": "list", "elements": "int"},
+            "exclude": {"type": "list", "elements": "int"},
+            "max_age": {"type": "str"},
+            "syncs": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "host": {"type": "str", "required": True},
+                    "job": {"type": "str", "required": True},
+                },
+            },
             "timeout": {"type": "int"},
         },
     },
@@ -107,5 +136,5 @@ def _plain(text: str) -> str:
 
 
 def _called(element: Mapping[str, Any]) -> str:
-    names = ("vmid", "name", "storage", "sid", "guest", "number")
+    names = ("vmid", "name", "storage", "sid", "guest", "number", "id", "userid", "tokenid", "path", "ns")
     return next((f" ({element[name]})" for name in names if element.get(name) is not None), "")

@@ -91,8 +91,8 @@ unknown:
   type: list
   elements: str
 backups:
-  description: The newest backup of each of the guests, with C(vmid), C(volid), C(size) in bytes and C(time) in
-    seconds since 1970.
+  description: The newest backup of each of the guests, with C(type) (V(vm) or V(ct)), C(vmid), C(volid), C(size) in
+    bytes and C(time) in seconds since 1970.
   returned: success
   type: list
   elements: dict

@@ -33,7 +33,6 @@ options:
         description: Path of the namespace, such as C(site/cluster).
         type: str
         required: true
-        aliases: [namespace]
       state:
         description: Whether it is there. With V(ignore) the element counts as not written, and a purge spares the
           object.

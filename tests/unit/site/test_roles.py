@@ -45,14 +45,19 @@ def test_every_default_leaves_alone(role: str) -> None:
 
 
 def test_the_site_runs_every_role() -> None:
-    play = load("playbooks", "site.yml")[1]
-    runs = [task["ansible.builtin.import_role"]["name"] for task in play["pre_tasks"] if "import" in str(task)]
-    runs += [role["role"] for role in play["roles"]]
+    plays = [play for play in load("playbooks", "site.yml") if "roles" in play]
+    tasks = [task for play in plays for task in play.get("pre_tasks", [])]
+    runs = [task["ansible.builtin.import_role"]["name"] for task in tasks if "import" in str(task)]
+    runs += [role["role"] for play in plays for role in play["roles"]]
     assert sorted(runs) == [f"quorate.pve.{role}" for role in ROLES]
 
 
 def test_preflight_looks_at_the_variables_of_every_role() -> None:
-    (check,) = load("roles", "preflight", "tasks", "validate.yml")
-    assert set(MODULE_OPTIONS) <= set(check["vars"]["variables"])
+    checked = {
+        variable
+        for role in ("preflight", "backup_server")
+        for variable in load("roles", role, "tasks", "validate.yml")[0]["vars"]["variables"]
+    }
+    assert set(MODULE_OPTIONS) <= checked
     own = {name for role in ROLES for name in options(role) if options(role)[name]["type"] in ("list", "dict")}
-    assert own - {"pve_api_hosts", "pve_link_addresses"} <= set(check["vars"]["variables"])
+    assert own - {"pve_api_hosts", "pve_link_addresses"} <= checked
