@@ -28,6 +28,7 @@ class Step:
     error: Exception | None = None
     host: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
 
 
 def get(path: str, data: Any, /, **params: Any) -> Step:
@@ -86,6 +87,8 @@ class Script:
         answer.status_code, answer.reason = step.status, step.reason
         body = {"data": step.data} if step.body is None else step.body
         answer._content = json.dumps(body).encode() if body else b""
+        if step.text is not None:
+            answer._content = step.text.encode()
         return answer
 
     def close(self) -> None:
