@@ -374,6 +374,7 @@ class ClusterFiles:
 
     async def _update_node(self) -> None:
         """What every boot sees to (pvecm updatecerts), once there is quorum: directories, root's SSH key."""
+        await provision.wait_for_first_files(self.host)
         while True:
             turn = self.replica.next_turn()
             try:

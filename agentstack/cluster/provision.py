@@ -65,6 +65,14 @@ def bring_files(host: Host) -> None:
         host.files.bring("datacenter.cfg", "".join(f"#{line}\n" for line in cluster.description.splitlines()))
 
 
+async def wait_for_first_files(host: Host) -> None:
+    """Return when something may be written: whoever of the others writes before the first node has brought the common
+    /etc/pve would have the newer one, and the first node's would be lost."""
+    cluster = cluster_of(host)
+    if cluster is not None and host.name != cluster.nodes[0]:
+        await host.files.wait_until(lambda: host.files.has_content)
+
+
 async def wait_for_files(host: Host) -> None:
     """Return when /etc/pve is here and complete enough to serve from: at the first boot of a host that starts
     clustered, and at a boot after a join that was cut off."""
