@@ -147,9 +147,7 @@ class Client:
                 elif _passes(error, method) and attempt < ATTEMPTS:
                     self.clock.sleep(PAUSE)
                 elif error.status == 401:
-                    raise LoginError(
-                        f"{self.host} does not accept the login of {self._who} any more ({error.text or 'no text'})"
-                    ) from error
+                    raise self._not_accepted(error.text or "no text") from error
                 else:
                     raise
             except NotSentError as error:
@@ -211,6 +209,12 @@ class Client:
             self._ticket = ticket
             headers = {"Cookie": f"{self.dialect.cookie}={quote(ticket.ticket, safe='')}"}
             return headers if method == "GET" else {**headers, "CSRFPreventionToken": ticket.csrf}
+
+    def _not_accepted(self, text: str) -> LoginError:
+        if self._uses_token:
+            hint = "Check the token's id, its secret, and whether it has expired."
+            return LoginError(f"{self.host} does not accept the API token {self._who} ({text})", hint=hint)
+        return LoginError(f"{self.host} does not accept the login of {self._who} any more ({text})")
 
     def _forget_ticket(self) -> None:
         with self._lock:

@@ -166,7 +166,7 @@ class TestRemotes:
             "GET", "/version", None, None, 401, "Unauthorized", host="192.0.2.102", text="authentication failed"
         )
         result = run("pbs_remotes", [get("/config/remote", []), refused], remotes=[REMOTE])
-        assert "does not accept the login of a@pbs!t" in result["msg"], result
+        assert "does not accept the API token a@pbs!t" in result["msg"], result
         assert "Nothing was changed" in result["msg"]
         assert "geheim" not in result["msg"]
 
