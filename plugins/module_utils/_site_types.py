@@ -39,7 +39,7 @@ MODULE_OPTIONS = {
 }
 """The module and its option that each variable is for."""
 
-OWN = {
+OWN: dict[str, dict[str, Any]] = {
     "pve_links": {
         "type": "list",
         "elements": "dict",
