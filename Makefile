@@ -71,13 +71,13 @@ lint: venv  ## formatting, types, YAML, playbooks, documentation
 
 .PHONY: test
 test: lint  ## what a change must pass: lint and the quick tests
-	@pytest -n 2 --dist loadgroup -m 'not long' $(ARGS)
+	@pytest -n 2 --dist loadfile -m 'not long' $(ARGS)
 
 .PHONY: test-long
 test-long: venv  ## everything else: molecule, sanity, fresh clone, build and install
 	@scripts/sanity
 	scripts/molecule
-	pytest -n 2 --dist loadgroup -m long $(ARGS)
+	pytest -n 2 --dist loadfile -m long $(ARGS)
 
 .PHONY: molecule
 molecule: venv  ## every molecule scenario, or SCENARIO=…

@@ -16,14 +16,6 @@ from .stacks import RunningStack, StackFactory, free_net
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file that shares a stack in one worker, so that the stack is made once."""
-    for item in items:
-        if "stack_factory" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 @pytest.fixture(scope="module")
 def stack_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFactory]:
     """Makes stacks: `stack_factory(hosts=2, scale=20, **rest of the stack file)`.

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("site errors")  # one lab, in this order
 
 ROOT = Path(__file__).resolve().parents[2]
 WRONG_FINGERPRINT = ":".join(["AB"] * 32)

@@ -8,7 +8,6 @@ import resource
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("site runs")  # one lab, in this order
 
 SECOND_RUN = 15.0
 """Processor seconds of ansible-playbook in a run with nothing to do; not wall time, as other tests run beside it."""
