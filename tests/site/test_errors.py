@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-
 ROOT = Path(__file__).resolve().parents[2]
 WRONG_FINGERPRINT = ":".join(["AB"] * 32)
 

@@ -8,7 +8,6 @@ import resource
 
 import pytest
 
-
 SECOND_RUN = 15.0
 """Processor seconds of ansible-playbook in a run with nothing to do; not wall time, as other tests run beside it."""
 
