@@ -11,8 +11,8 @@ class ModuleDocFragment:
 options:
   api_hosts:
     description:
-      - Addresses or names of members of one cluster (or of one standalone node). The first that answers is used; the others
-        are reached through it.
+      - Addresses or names of members of one cluster (or of one standalone node). The first that answers is used; the
+        others are reached through it.
       - If it is not given, the environment variable E(PVE_HOST) is used, with commas between several hosts.
     type: list
     elements: str
@@ -35,12 +35,14 @@ options:
     type: str
   api_otp:
     description:
-      - Second factor of O(api_user) as C(totp:123456), C(recovery:...) or C(yubico:...); digits alone are taken as C(totp).
+      - Second factor of O(api_user) as C(totp:123456), C(recovery:...) or C(yubico:...); digits alone are taken as
+        C(totp).
     type: str
   api_token_id:
     description:
       - API token as C(user@realm!name), with O(api_token_secret) instead of a password.
-      - Creating a cluster, joining it and wiping disks need C(root@pam) with a password; the server refuses tokens there.
+      - Creating a cluster, joining it and wiping disks need C(root@pam) with a password; the server refuses tokens
+        there.
       - If it is not given, the environment variable E(PVE_TOKEN_ID) is used.
     type: str
   api_token_secret:
@@ -50,21 +52,22 @@ options:
     type: str
   api_fingerprints:
     description:
-      - SHA-256 fingerprints of certificates that are accepted, whoever signed them. With at least one here, or one for the
-        host in O(api_trust_file), certification authorities are not asked.
+      - SHA-256 fingerprints of certificates that are accepted, whoever signed them. With at least one here, or one
+        for the host in O(api_trust_file), certification authorities are not asked.
     type: list
     elements: str
     default: []
   api_trust_file:
     description:
-      - JSON file on the machine where the module runs, with fingerprints learnt from members of the cluster. A node gets a new
-        certificate when it joins; M(quorate.pve.cluster_member) writes the new fingerprint here, all modules read it.
+      - JSON file on the machine where the module runs, with fingerprints learnt from members of the cluster. A node
+        gets a new certificate when it joins; M(quorate.pve.cluster_member) writes the new fingerprint here, all modules
+        read it.
       - A file that does not exist yet is an empty one.
     type: path
   api_ca_file:
     description:
-      - Certificates of authorities to check the server's certificate with, such as C(/etc/pve/pve-root-ca.pem) of the cluster.
-        The system's are used if it is not given.
+      - Certificates of authorities to check the server's certificate with, such as C(/etc/pve/pve-root-ca.pem) of the
+        cluster. The system's are used if it is not given.
     type: path
   api_validate_certs:
     description: Whether the server's certificate is checked at all.
@@ -78,9 +81,9 @@ requirements:
   - proxmoxer >= 2.2
   - requests >= 2.32
 notes:
-  - The module runs inside the controller's worker process, unless the task runs on or is delegated to a host with another
-    connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the environment of C(ansible-playbook); then
-    it is an ordinary module that needs the requirements on that host.
+  - The module runs inside the controller's worker process, unless the task runs on or is delegated to a host with
+    another connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the environment of
+    C(ansible-playbook); then it is an ordinary module that needs the requirements on that host.
   - Every module is in the action group C(quorate.pve.all), so that C(module_defaults) can carry the connection.
 """
 

@@ -80,6 +80,7 @@ OWN: dict[str, dict[str, Any]] = {
     "pve_ceph_nodes": {"type": "list", "elements": "str"},
     "pve_ceph_monitors": {"type": "list", "elements": "str"},
     "pve_ceph_managers": {"type": "list", "elements": "str"},
+    "pve_ceph_tolerate": {"type": "list", "elements": "str"},
 }
 """Variables that no module takes as they are."""
 

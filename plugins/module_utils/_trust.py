@@ -64,8 +64,8 @@ class PinnedContext(ssl.SSLContext):
                 raise TrustError(
                     f"the certificate of {peer} has the fingerprint {shown}, which is not among the accepted ones"
                     f" ({', '.join(sorted(self.accepted))}); nothing was sent",
-                    hint="If this is the right machine, correct its fingerprint (pve_fingerprint or pbs_fingerprint in the inventory, or "
-                    "the trust file).",
+                    hint="If this is the right machine, correct its fingerprint (pve_fingerprint or pbs_fingerprint "
+                    "in the inventory, or the trust file).",
                 )
         return wrapped
 

@@ -77,8 +77,8 @@ unknown:
   type: list
   elements: str
 groups:
-  description: The groups that the job's datastore and namespace have, with C(ns), C(type), C(id), C(count), C(owner) and
-    C(newest), the second since 1970 of the newest backup.
+  description: The groups that the job's datastore and namespace have, with C(ns), C(type), C(id), C(count), C(owner)
+    and C(newest), the second since 1970 of the newest backup.
   returned: success
   type: list
   elements: dict

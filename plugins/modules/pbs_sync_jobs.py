@@ -12,7 +12,8 @@ short_description: Manage sync jobs of a Proxmox Backup Server
 version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
-  - Creates, changes and removes jobs that copy backups from another server, or from another datastore of the same server.
+  - Creates, changes and removes jobs that copy backups from another server, or from another datastore of the same
+    server.
   - That the remote has the datastore is checked before a job is made.
   - Settings that are not given, or V(null), are left alone; an empty string, empty list or 0 unsets them.
 extends_documentation_fragment:

@@ -12,8 +12,8 @@ short_description: Manage API tokens of a Proxmox Backup Server
 version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
-  - Creates, changes and removes API tokens. A token has no rights of its own until M(quorate.pve.pbs_acls) gives it some,
-    and never more than its user has.
+  - Creates, changes and removes API tokens. A token has no rights of its own until M(quorate.pve.pbs_acls) gives it
+    some, and never more than its user has.
   - The server says a token's secret once. It is put into a file of mode 0600 on the machine where the module runs, and
     printed nowhere.
 extends_documentation_fragment:
