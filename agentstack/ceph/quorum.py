@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,18 @@ class Unreachable(AgentError):
 
 
 class _Waiting:
-    """A command of this host on its way."""
+    """A command of this host on its way. `settled`: True when it took effect for good, False when it has to be sent
+    again."""
 
     def __init__(self) -> None:
+        self.applied = False
         self.result: Any = None
         self.failure: AgentError | None = None
+        self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settle(self, done: bool) -> None:
+        if not self.settled.done():
+            self.settled.set_result(done)
 
 
 class MonitorGroup:
@@ -143,12 +151,13 @@ class MonitorGroup:
                 self._view.conf, {"k": "command", "name": command, "arguments": arguments}
             )
             self._commands[ident] = waiting
+            stable.add_done_callback(partial(_stable, waiting))
             try:
-                await stable
-            except Refused:
-                continue
+                done = await waiting.settled
             finally:
                 self._commands.pop(ident, None)
+            if not done:
+                continue
             if waiting.failure is not None:
                 raise waiting.failure
             return waiting.result
@@ -210,6 +219,9 @@ class MonitorGroup:
                 self.cluster = ClusterMap.from_json(monitors[newest])
                 self._keep()
             self._synced.set()
+        # the order of the membership before has ended: nobody will say any more that a message of it is stable
+        for waiting in self._commands.values():
+            waiting.settle(waiting.applied)
         self._wake()
 
     def _carry_out(self, message: Message) -> None:
@@ -225,10 +237,19 @@ class MonitorGroup:
             except AgentError as error:
                 failure = error
         if waiting is not None:
-            waiting.result, waiting.failure = result, failure
+            waiting.applied, waiting.result, waiting.failure = True, result, failure
         self._wake()
 
     def _keep(self) -> None:
         assert self.cluster is not None
         self.file.parent.mkdir(parents=True, exist_ok=True)
         write_durably(self.file, json.dumps(self.cluster.to_json()).encode(), 0o600)
+
+
+def _stable(waiting: _Waiting, stable: asyncio.Future[None]) -> None:
+    """Every member has the command, or it was not ordered at all."""
+    if stable.cancelled() or isinstance(stable.exception(), Refused):
+        if not waiting.applied:
+            waiting.settle(False)
+    else:
+        waiting.settle(True)
