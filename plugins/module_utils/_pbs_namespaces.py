@@ -62,7 +62,7 @@ class Namespaces(PbsCollection):
 
     def create(self, change: Change) -> None:
         """POST the last part of the path, below the rest of it."""
-        parent, _, name = str(change.item["ns"]).rpartition("/")
+        parent, _slash, name = str(change.item["ns"]).rpartition("/")
         self.api.client.post(NAMESPACES.fill(NAMESPACES.path, change.item), {"name": name, "parent": parent or None})
 
     def delete(self, change: Change) -> None:

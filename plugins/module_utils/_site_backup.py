@@ -30,7 +30,7 @@ def backup_problems(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator
         yield from _fingerprint(where, storage)
         if storage.get("password") and storage.get("password_file"):
             yield f"{where}: password and password_file are both given. Remove one of them."
-    known = {str(storage["storage"]) for name in ("pve_backup_storages", "pve_storages") for _, storage in
+    known = {str(storage["storage"]) for name in ("pve_backup_storages", "pve_storages") for _where, storage in
              _present(variables, name)}  # fmt: skip
     for where, job in _present(variables, "pve_backup_jobs"):
         yield from _schedule(where, job)
@@ -112,7 +112,7 @@ def _names(variables: Mapping[str, Any], variable: str, field: str) -> set[str] 
     """What a variable says there is; None if it is left alone."""
     if variables.get(variable) is None:
         return None
-    return {str(element[field]) for _, element in _present(variables, variable)}
+    return {str(element[field]) for _where, element in _present(variables, variable)}
 
 
 def _list(names: set[str]) -> str:

@@ -124,7 +124,10 @@ class Spec:
         options = {field.name: field.option() for field in self.fields}
         if self.states:
             options["state"] = {"type": "str", "choices": list(self.states), "default": PRESENT}
-        return {self.option: {"type": "list", "elements": "dict", "required": True, "options": options}}
+        # said in so many words: by their names some lists look like secrets (tokens), which are marked one by one
+        return {
+            self.option: {"type": "list", "elements": "dict", "required": True, "no_log": False, "options": options}
+        }
 
     def given(self, element: Mapping[str, Any], where: str) -> Item:
         """The settings that an element gives, normalised. A setting of None in the result is to be unset."""

@@ -301,7 +301,7 @@ def test_a_backup_is_whole_or_not_there(server: Api, writer: Login) -> None:
     assert task["status"] == "backup ended but finished flag is not set."
 
 
-def test_chunks_that_were_never_sent_cannot_be_claimed(writer: Login) -> None:
+def test_chunks_that_were_never_sent_cannot_be_claimed(server: Api, writer: Login) -> None:
     async def claim() -> None:
         async with PbsClient(writer, writer.server) as client:
             await client.begin_backup("main", Snapshot(Group("", "vm", "100"), 4000))
@@ -311,6 +311,7 @@ def test_chunks_that_were_never_sent_cannot_be_claimed(writer: Login) -> None:
 
     with pytest.raises(AgentError, match="contains unknown chunk"):
         asyncio.run(claim())
+    wait_until(lambda: server.data("GET", f"{STORE}/active-operations")["write"] == 0)
 
 
 def test_groups_are_their_owners_own(stack: RunningStack, server: Api, writer: Login) -> None:

@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.quorate.pve.plugins.module_utils import _client, _http, _wait
 from ansible_collections.quorate.pve.plugins.module_utils._module import outcome
+from ansible_collections.quorate.pve.plugins.module_utils._tickets import TicketStore
 
 from .scripted import Script, Step
 
@@ -38,6 +39,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     monkeypatch.setattr(_wait.CLOCK, "sleep", fake.sleep, raising=False)
     monkeypatch.setattr(_wait.CLOCK, "monotonic", fake.monotonic, raising=False)
     return fake
+
+
+@pytest.fixture(autouse=True)
+def no_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test logs in anew, whatever ran in this process before it; what a test sets is undone."""
+    monkeypatch.setattr(_client, "ticket_store", TicketStore())
 
 
 @pytest.fixture
