@@ -15,10 +15,10 @@ from agentstack._shared import calendar_event
 from agentstack.access.identity import ROOT, Identity
 from agentstack.backup.options import Options
 from agentstack.backup.vzdump import Vzdump
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests.config import Place
-from agentstack.pbs.chunks import write_durably
 from agentstack.sections import Entry
 from agentstack.tasks import Task
 from agentstack.timezone import zone

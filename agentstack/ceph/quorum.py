@@ -22,8 +22,8 @@ from agentstack.ceph.commands import apply
 from agentstack.ceph.maps import ClusterMap
 from agentstack.clock import Clock
 from agentstack.cluster.corosync import Corosync, Identity, Message, Refused, View
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
-from agentstack.pbs.chunks import write_durably
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from agentstack import pam
 from agentstack.access.identity import ROOT, Identity, Unauthorized
 from agentstack.access.tickets import Signer
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
-from agentstack.pbs.chunks import write_durably
 from agentstack.pbs.roles import PRIVILEGES, Acl
 from agentstack.pbs.sections import CONFIG, USERS, Sections
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from agentstack.durable import write_durably
 from agentstack.pbs.blob import DamagedBlob, decode, encode
 
 GRACE = 24 * 3600 + 300
@@ -93,23 +94,3 @@ class ChunkStore:
         for directory in sorted(self.base.iterdir()):
             if directory.is_dir():
                 yield from sorted(directory.iterdir())
-
-
-def write_durably(path: Path, content: bytes, mode: int = 0o640) -> None:
-    """Write a whole file so that after a crash either the old or the new content is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

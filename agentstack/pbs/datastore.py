@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.pbs.blob import decode
-from agentstack.pbs.chunks import ChunkStore, write_durably
+from agentstack.pbs.chunks import ChunkStore
 from agentstack.pbs.garbage import STATUS, Garbage, collect
 from agentstack.pbs.index import FixedIndex
 from agentstack.pbs.snapshots import MANIFEST, TYPES, Group, Manifest, Snapshot, namespace_path, owns, parse_stamp

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentstack._shared import calendar_event
 from agentstack.access.identity import ROOT, Identity
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.pbs import sync, upkeep
-from agentstack.pbs.chunks import write_durably
 from agentstack.pbs.sections import DATASTORES, PRUNE_JOBS, SYNC_JOBS, VERIFY_JOBS, SectionFile
 from agentstack.pbs.snapshots import Snapshot
 from agentstack.pbs.upid import parse_upid

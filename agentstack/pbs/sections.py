@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentstack.api.tables import load
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
-from agentstack.pbs.chunks import write_durably
 
 if TYPE_CHECKING:
     from agentstack.host import Host

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from agentstack.durable import write_durably
 from agentstack.pbs.blob import DamagedBlob, decode, encode
-from agentstack.pbs.chunks import write_durably
 from agentstack.pbs.index import FixedIndex
 from agentstack.pbs.snapshots import BackupFile, Manifest, Snapshot
 

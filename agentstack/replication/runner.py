@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.calendar_event import parse
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
-from agentstack.pbs.chunks import write_durably
 from agentstack.replication import transfer
 from agentstack.replication.jobs import DEFAULT_SCHEDULE, REPLICATION_CFG, STATE_FILE, replicated_volumes, split_id
 from agentstack.replication.transfer import Copy

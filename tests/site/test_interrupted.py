@@ -18,6 +18,8 @@ TASKS = [
     "cluster : Join the other nodes",
     "cluster : Read the links",
     "zfs : Create the ZFS pools",
+    "ceph : Make the monitors",
+    "ceph : Make an OSD",
     "guests : Create the guests",
     "ha : Put guests under HA",
 ]
