@@ -11,7 +11,7 @@ from typing import Any
 from ._errors import InputError, QuorateError
 from ._pbs import PbsCollection
 from ._plan import CREATE, UPDATE, Change, Wanted, raise_all
-from ._secret_files import has_secret, prepare_directory, write_secret
+from ._secret_files import begin_secret, has_secret, prepare_directory, was_begun, write_secret
 from ._spec import PRESENT, Field, Item, Key, Spec
 from ._values import BOOLEAN, INTEGER, TEXT, Form
 
@@ -66,7 +66,8 @@ class Tokens(PbsCollection):
             path, key = want.item.get("secret_file"), TOKENS.key(want.item)
             if want.state != PRESENT or not path or key not in actual or has_secret(path):
                 continue
-            if not want.item.get("regenerate"):
+            # nobody can have used a secret that a run asked for and never kept
+            if not want.item.get("regenerate") and not was_begun(path):
                 errors.append(
                     InputError(
                         f"the token is there, and its secret is not in {path}; the server said it once",
@@ -100,6 +101,7 @@ class Tokens(PbsCollection):
         """POST, and keep the secret of the answer."""
         path = str(change.item["secret_file"])
         prepare_directory(path, f"{change.where}: secret_file")
+        begin_secret(path)
         answer = self.api.client.post(_url(change.key), TOKENS.payload(change.item))
         write_secret(path, str(answer["value"]))
 

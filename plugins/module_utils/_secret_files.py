@@ -53,6 +53,17 @@ def write_secret(path: str, secret: str) -> None:
     Path(temporary).replace(target)
 
 
+def begin_secret(path: str) -> None:
+    """Leave an empty file of mode 0600: from here until the secret is in it, a run that is cut off has lost one."""
+    os.close(os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def was_begun(path: str) -> bool:
+    """Whether a run was cut off between asking for a secret and keeping it."""
+    file = Path(path).expanduser()
+    return file.is_file() and file.stat().st_size == 0
+
+
 def has_secret(path: str) -> bool:
     """Whether there is such a file with something in it."""
     file = Path(path).expanduser()

@@ -144,6 +144,18 @@ class TestTokens:
         assert file.read_text() == "neu\n"
         assert not run("pbs_tokens", [users], tokens=[element])["changed"]
 
+    def test_a_run_that_was_cut_off_before_the_secret_was_kept_is_taken_up(self, run: Any, tmp_path: Path) -> None:
+        file = tmp_path / "secret"
+        element = {"tokenid": "a@pbs!u", "secret_file": str(file)}
+        made = {"userid": "a@pbs", "tokens": [{"tokenid": "a@pbs!u"}]}
+        refused = plain("POST", "/access/users/a@pbs/token/u", 400, "no")
+        run("pbs_tokens", [get("/access/users", USERS, include_tokens=1), refused], tokens=[element])
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("", 0o600), "what is left if no answer is kept"
+        users = get("/access/users", [made], include_tokens=1)
+        renew = put("/access/users/a@pbs/token/u", {"secret": "neu"}, regenerate=1)
+        assert run("pbs_tokens", [users, renew, users], tokens=[element])["changed"]
+        assert file.read_text() == "neu\n"
+
 
 def test_a_rule_is_for_somebody_who_is_there(run: Any) -> None:
     steps = [get("/access/acl", []), get("/access/users", USERS, include_tokens=1)]
