@@ -207,7 +207,7 @@ def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[
         chosen = choose(free, wanted, taken, place.node, place.where) if wanted else []
     else:
         chosen = _by_properties(disks, with_osd, devices, place, taken)
-    if not place.element["allow_raid_controller"]:
+    if not place.element.get("allow_raid_controller"):
         bad = [describe(disk) for disk in free if str(disk["devpath"]) in chosen and behind_controller(disk)]
         if bad:
             raise StateError(

@@ -45,7 +45,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
         if look.error is not None and look.name in known.fingerprints:
             looks[index] = _look_again(connection, look, params, known)
             calls += looks[index].calls
-    findings = judge(params["cluster"], looks, params["zfs_pools"] or [], known.membership)
+    findings = judge(params["cluster"], looks, params["zfs_pools"] or [], known.membership, params["ceph_osds"] or [])
     return {
         "changed": False,
         "findings": [finding.describe() for finding in findings],
@@ -80,7 +80,8 @@ def _look(
             look.guests = sorted(int(guest["vmid"]) for guest in client.get("/cluster/resources", type="vm"))
         if node.get("links"):
             look.networks = list(client.get(f"/nodes/{name}/network"))
-        if any(pool.get("node") in ("*", node["name"]) for pool in params["zfs_pools"] or []):
+        with_disks = [*(params["zfs_pools"] or []), *(params["ceph_osds"] or [])]
+        if any(element.get("node") in ("*", node["name"]) for element in with_disks):
             look.disks = list(client.get(f"/nodes/{name}/disks/list", skipsmart=1))
             look.pools = [str(pool["name"]) for pool in client.get(f"/nodes/{name}/disks/zfs")]
     except QuorateError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._ceph_osds import Place, missing_disks
 from ._disks import choose
 from ._errors import ConnectError, LoginError, QuorateError, TrustError
 from ._membership import Membership
@@ -84,6 +85,7 @@ class Site:
     looks: Sequence[Look]
     zfs_pools: Sequence[Mapping[str, Any]]
     membership: Membership | None
+    ceph_osds: Sequence[Mapping[str, Any]] = ()
 
     @property
     def answering(self) -> list[Look]:
@@ -96,9 +98,10 @@ def judge(
     looks: Sequence[Look],
     zfs_pools: Sequence[Mapping[str, Any]],
     membership: Membership | None,
+    ceph_osds: Sequence[Mapping[str, Any]] = (),
 ) -> list[Finding]:
     """Everything that was found, errors first. ``membership`` is the cluster's, if it exists."""
-    site = Site(cluster, looks, zfs_pools, membership)
+    site = Site(cluster, looks, zfs_pools, membership, ceph_osds)
     findings = [finding for check in CHECKS for finding in check(site)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -216,6 +219,14 @@ def _disks(site: Site) -> Iterator[Finding]:
                 taken.update(choose(look.disks, pool.get("devices"), taken, look.name, where))
             except QuorateError as error:
                 yield Finding(ERROR, "disks", look.name, error.message, where, error.hint)
+        for index, element in enumerate(site.ceph_osds):
+            if element.get("node") not in ("*", look.name):
+                continue
+            place = Place(look.name, element, f"ceph_osds[{index}] ({element.get('node')})")
+            try:
+                missing_disks(look.disks, place, taken)
+            except QuorateError as error:
+                yield Finding(ERROR, "disks", look.name, error.message, place.where, error.hint)
 
 
 CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (

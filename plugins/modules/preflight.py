@@ -71,6 +71,11 @@ options:
     type: list
     elements: dict
     default: []
+  ceph_osds:
+    description: The OSDs as for M(quorate.pve.ceph_osds), whose disks are checked.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -147,6 +152,7 @@ ARGUMENT_SPEC = arguments(
         },
     },
     zfs_pools={"type": "list", "elements": "dict", "default": []},
+    ceph_osds={"type": "list", "elements": "dict", "default": []},
 )
 
 

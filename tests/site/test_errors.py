@@ -37,6 +37,22 @@ WRONG_VARIABLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"pve_zfs_pools": [{"node": "pve2", "name": "tank", "raidlevel": "single", "devices": ["/dev/sda"]}]},
         ["pve_zfs_pools[0] (tank): /dev/sda on pve2 is in use"],
     ),
+    "OSD on a disk in use": (
+        {"pve_ceph_osds": [{"node": "pve3", "devices": ["/dev/sda"]}]},
+        ["pve_ceph_osds[0] (pve3): /dev/sda on pve3 is in use"],
+    ),
+    "an even number of monitors": (
+        {"pve_ceph_monitors": ["pve1", "pve2"]},
+        ["pve_ceph_monitors: 2 monitors are an even number"],
+    ),
+    "a pool that one disk can harm": (
+        {"pve_ceph_pools": [{"name": "vm", "size": 2, "min_size": 1}]},
+        ["pve_ceph_pools[0] (vm): size 2 with min_size 1 means that one failed disk can lose", "allow_data_loss"],
+    ),
+    "a pool of one copy": (
+        {"pve_ceph_pools": [{"name": "vm", "size": 1}]},
+        ["pve_ceph_pools[0] (vm): size 1 keeps a single copy"],
+    ),
     "too few disks": (
         {
             "pve_zfs_pools": [

@@ -78,6 +78,7 @@ DANCES: dict[str, Dance] = {
                     for number in (1, 2)
                 ],
                 "zfs_pools": [TANK],
+                "ceph_osds": [{"node": "*", "devices": {"type": "nvme"}}],
             },
         ),
         reads=True,

@@ -314,6 +314,30 @@ def test_disks_and_link_addresses_are_looked_at(run: Any, monkeypatch: pytest.Mo
     ]
 
 
+def test_disks_for_osds_are_looked_at(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        {"devpath": "/dev/sdb", "used": "ext4", "model": "SSD-A"},
+        {"devpath": "/dev/sdc", "model": "PERC H730 Mini", "vendor": "DELL"},
+        {"devpath": "/dev/sdd", "used": "LVM", "osdid": 3, "model": "SSD-A"},
+    ]
+    disks = get("/nodes/pve1/disks/list", found, skipsmart=1)
+    node = {"name": "pve1", "address": "10.0.0.11"}
+    osds = [
+        {"node": "*", "devices": {"model": "SSD-A"}},
+        {"node": "pve1", "devices": ["/dev/sdc"]},
+        {"node": "pve1", "devices": ["/dev/sdd"]},
+    ]
+    steps = [*look("pve1"), disks, get("/nodes/pve1/disks/zfs", [])]
+    assert preflight(run, monkeypatch, steps, nodes=[node], ceph_osds=osds) == [
+        ("error", "disks", "/dev/sdb on pve1 is in use (ext4)"),
+        (
+            "error",
+            "disks",
+            "/dev/sdc (0 PERC H730 Mini) on pve1 is behind a RAID controller, which hides failing disks from Ceph",
+        ),
+    ]
+
+
 def test_two_nodes_of_one_name_or_address(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node = {"name": "pve1", "address": "10.0.0.11"}
     found = preflight(run, monkeypatch, [*look("pve1"), *look("pve1")], nodes=[node, node])
