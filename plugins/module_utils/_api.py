@@ -49,6 +49,12 @@ class Api:
             connection = replace(connection, token_id=None, token_secret=None)
         return cls(Client(connection), check_mode)
 
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.close()
+
     @cached_property
     def nodes(self) -> dict[str, dict[str, Any]]:
         """The members of the cluster (or the standalone node) by name, as GET /nodes lists them."""

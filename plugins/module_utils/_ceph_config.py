@@ -21,11 +21,8 @@ PACKAGES = "Ceph's packages"
 
 def install(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The module ceph_install: packages on every node that has none."""
-    api = Api.open(params, check_mode)
-    try:
+    with Api.open(params, check_mode) as api:
         return _install(api, params)
-    finally:
-        api.client.close()
 
 
 def _install(api: Api, params: Mapping[str, Any]) -> Result:
@@ -79,11 +76,8 @@ def _raise_failures(changes: list[Change], results: list[Any]) -> None:
 
 def configure(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The module ceph_config: ``pveceph init`` if there is no ceph.conf, a comparison if there is one."""
-    api = Api.open(params, check_mode)
-    try:
+    with Api.open(params, check_mode) as api:
         return _configure(api, params)
-    finally:
-        api.client.close()
 
 
 def _configure(api: Api, params: Mapping[str, Any]) -> Result:

@@ -15,11 +15,8 @@ from ._wait import wait_until
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The whole module."""
-    api = Api.open(params, check_mode)
-    try:
+    with Api.open(params, check_mode) as api:
         return _info(api, params)
-    finally:
-        api.client.close()
 
 
 def _info(api: Api, params: Mapping[str, Any]) -> Result:

@@ -60,11 +60,8 @@ class Place:
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The whole module."""
-    api = Api.open(params, check_mode)
-    try:
+    with Api.open(params, check_mode) as api:
         return Osds(api, params).manage()
-    finally:
-        api.client.close()
 
 
 class Osds:

@@ -39,11 +39,8 @@ class Collection:
     @classmethod
     def run(cls, params: Mapping[str, Any], check_mode: bool) -> Result:
         """The whole module."""
-        api = Api.open(params, check_mode, cls.dialect)
-        try:
+        with Api.open(params, check_mode, cls.dialect) as api:
             return cls(api, params).manage()
-        finally:
-            api.client.close()
 
     def manage(self) -> Result:
         """Bring the objects to what is wanted, or say what that would take."""
