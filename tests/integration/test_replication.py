@@ -66,8 +66,9 @@ def test_the_first_run_copies_all_and_the_next_what_changed(stack: RunningStack,
     log = " ".join(row["t"] for row in root("GET", "/nodes/pve1/replication/104-0/log"))
     assert "full sync 'tank:vm-104-disk-0'" in log
 
-    root("POST", "/nodes/pve1/replication/104-0/schedule_now")
-    wait_until(lambda: synced_since(root, "104-0", first))
+    for _ in range(4):
+        root("POST", "/nodes/pve1/replication/104-0/schedule_now")
+        first = wait_until(lambda: synced_since(root, "104-0", first))
     assert len(records(stack, "pve2")) > len(copied)
     log = " ".join(row["t"] for row in root("GET", "/nodes/pve1/replication/104-0/log"))
     assert "incremental sync 'tank:vm-104-disk-0'" in log
