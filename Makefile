@@ -79,6 +79,10 @@ test-long: venv  ## everything else: molecule, sanity, fresh clone, build and in
 	scripts/molecule
 	pytest -n 2 --dist loadfile -m long $(ARGS)
 
+.PHONY: bench
+bench: venv  ## every benchmark, or NAME=…; a table, and build/bench.json
+	@$(BIN)/python -m tests.benchmarks $(NAME)
+
 .PHONY: molecule
 molecule: venv  ## every molecule scenario, or SCENARIO=…
 	@if [ -n "$(SCENARIO)" ]; then molecule test --scenario-name "$(SCENARIO)"; else scripts/molecule; fi
