@@ -83,6 +83,11 @@ test-long: venv  ## everything else: molecule, sanity, fresh clone, build and in
 bench: venv  ## every benchmark, or NAME=…; a table, and build/bench.json
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
+.PHONY: replay
+replay: $(VENV)/.site  ## recorded calls, CORPUS=… [PVE_VERSION=8.4] [OFF=pve1,pve2] [AT=pve3], against a fresh stack
+	@$(BIN)/python scripts/replay "$(CORPUS)" $(if $(PVE_VERSION),--pve-version $(PVE_VERSION)) \
+	  $(if $(OFF),--off $(OFF)) $(if $(AT),--at $(AT)) $(if $(ARGS),-- $(ARGS))
+
 .PHONY: molecule
 molecule: venv  ## every molecule scenario, or SCENARIO=…
 	@if [ -n "$(SCENARIO)" ]; then molecule test --scenario-name "$(SCENARIO)"; else scripts/molecule; fi
