@@ -169,12 +169,14 @@ class Jobs:
         async def work(task: Task) -> None:
             if schedule is not None:
                 task.log(f"task triggered by schedule '{schedule}'")
-            state = STOPPED
+            state, tell = STOPPED, self.host.pbs.notifications.job_ended
             try:
                 await self._work(kind, ident, values, identity, task)
                 state = f"WARNINGS: {task.warnings}" if task.warnings else "OK"
+                tell(kind, ident, values)
             except AgentError as error:
                 state = " ".join(error.text.split("\n"))
+                tell(kind, ident, values, error)
                 raise
             finally:
                 now = int(self.host.clock.now())

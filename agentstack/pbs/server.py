@@ -23,6 +23,7 @@ from agentstack.errors import AgentError, ParameterError
 from agentstack.pbs.access import DENIED, FAILED, Access
 from agentstack.pbs.datastores import Datastores
 from agentstack.pbs.jobs import Jobs
+from agentstack.pbs.notify import JobNotifications
 from agentstack.pbs.transfer import PREFIX, Transfer
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class BackupServer:
         host.pbs = self
         self.access = Access(host)
         self.datastores = Datastores(host)
+        self.notifications = JobNotifications(host)
         self.jobs = Jobs(host)
         self.transfer = Transfer(host)
         self.api = PbsApiServer(host, self.access, self.transfer)
@@ -100,6 +102,7 @@ class BackupServer:
         await self.api.start()
 
     async def stop(self) -> None:
-        """Stop serving, then the jobs."""
+        """Stop serving, then the jobs and what they tell."""
         await self.api.stop()
         await self.jobs.stop()
+        await self.notifications.stop()

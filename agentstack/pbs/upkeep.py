@@ -122,6 +122,14 @@ def place(ns: str) -> str:
 # --- verification -----------------------------------------------------------------------------------------------------
 
 
+class Damaged(AgentError):
+    """What a verification ends with when it found damage; `names` are those of the snapshots."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(FAILED)
+        self.names = names
+
+
 @dataclass(frozen=True)
 class Selection:
     """What to verify. `outdated_after` in days: verify again what was verified longer ago."""
@@ -275,10 +283,11 @@ async def verify(host: Host, name: str, choice: Selection, identity: Identity, t
             share = 100 * number / len(groups)
             task.log(f"percentage done: {share:.2f}% ({number}/{len(groups)} groups)")
         if failed:
+            names = [f"{snapshot.group.ns + ':' if snapshot.group.ns else ''}{snapshot}" for snapshot in failed]
             task.log("Failed to verify the following snapshots/groups:")
-            for snapshot in failed:
-                task.log(f"\t{snapshot.group.ns + ':' if snapshot.group.ns else ''}{snapshot}")
-            raise AgentError(FAILED)
+            for name_of_failed in names:
+                task.log(f"\t{name_of_failed}")
+            raise Damaged(names)
 
 
 def _size(size: int) -> str:
