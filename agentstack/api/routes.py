@@ -7,8 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-TAKES_REST = ("/nodes/{node}/storage/{storage}/content/{volume}",)
-"""Templates whose last parameter takes the rest of the path, slashes and all (facts §1.1)."""
+TAKES_REST = (
+    "/nodes/{node}/storage/{storage}/content/{volume}",
+    "/cluster/firewall/ipset/{name}/{cidr}",
+    "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}/{cidr}",
+    "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}/{cidr}",
+)
+"""Templates whose last parameter takes the rest of the path, slashes and all (facts §1.1; networks have a slash)."""
 
 
 @dataclass
