@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 
 from agentstack import control, launch, statedir
-from agentstack.commands import follow, table
+from agentstack.commands import check_disks as check_command
+from agentstack.commands import fault, follow, table
 from agentstack.reader import StackError
 
 app = typer.Typer(
@@ -93,6 +94,18 @@ def logs(
 def power(action: PowerAction, host: str, state: State = LAB) -> None:
     """Press a host's power button: off cuts the power at once, pause freezes all of its processes."""
     control.request(state, {"do": "power", "host": host, "action": action.value})
+
+
+@app.command()
+def check_disks(
+    state: State = LAB,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Read what guests wrote on all disks: two writers at once, gaps, lost acknowledged records make exit status 1."""
+    raise typer.Exit(check_command.main(state, as_json))
+
+
+app.add_typer(fault.app, name="fault")
 
 
 if importlib.util.find_spec("agentstack.sim.command"):

@@ -93,6 +93,7 @@ async def create(host: Host, kind: Kind, vmid: int, params: Mapping[str, Any], l
     async with host.guests.lock(vmid):
         try:
             configs.check_free(host, vmid)
+            host.guests.forget_acknowledged(vmid)
             await configs.save(host, kind, vmid, GuestConfig({"lock": "create"}))
             config = GuestConfig(options(params))
             if kind is LXC:

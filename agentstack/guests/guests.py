@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 INTERVAL = 0.5
 """Real seconds between two records of a guest."""
 
-_RECORDS = "var/lib/records"
+RECORDS = "var/lib/records"
 """The file in a container's root that holds its records."""
 
 _DEFAULT_MEMORY = {QEMU.type: 512, LXC.type: 512}
@@ -73,6 +73,10 @@ class Guests:
         for vmid in list(self.running):
             await self.kill(vmid)
 
+    def forget_acknowledged(self, vmid: int) -> None:
+        """Let the world outside forget what a guest acknowledged: its disk is another one now, by its owner's will."""
+        (self.ledger / str(vmid)).unlink(missing_ok=True)
+
     def lock(self, vmid: int) -> asyncio.Lock:
         """What an operation on a guest's configuration holds on this host."""
         return self.locks.setdefault(vmid, asyncio.Lock())
@@ -97,7 +101,7 @@ class Guests:
         if files:
             disk = str(files[0])
             if files[0].is_dir():
-                records = files[0] / _RECORDS
+                records = files[0] / RECORDS
                 records.parent.mkdir(parents=True, exist_ok=True)
                 disk, area = str(records), 0
         options = {

@@ -89,6 +89,7 @@ async def rollback(host: Host, kind: Kind, vmid: int, name: str) -> None:
         await host.guests.kill(vmid)
         for _, drive in drives.volumes(kind, GuestConfig(values)):
             host.storage.rollback(drive.volume, name)
+        host.guests.forget_acknowledged(vmid)
         await host.clock.sleep(_WORK_TIME)
         kept = {key: value for key, value in config.values.items() if key == "description"}
         config.values = kept | {key: value for key, value in values.items() if key not in _OF_SNAPSHOTS}
