@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
     from agentstack.replication.runner import Runner
+    from agentstack.services import Services
     from agentstack.shell.server import ShellServer
     from agentstack.storage.disks import Disks
     from agentstack.storage.storages import Storages
@@ -91,6 +92,7 @@ PARTS = (
     Entry("pbs", "agentstack.pbs.server", "BackupServer", ("pbs",)),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
     Entry("manager", "agentstack.manager", "Manager"),
+    Entry("services", "agentstack.services", "Services"),
     Entry("autostart", "agentstack.guests.autostart", "Autostart"),
     Entry("first_guests", "agentstack.guests.provision", "FirstGuests"),
 )
@@ -120,6 +122,7 @@ class Host:
     replication: Replication
     replicator: Runner
     pvestatd: Statd
+    services: Services
     shell: ShellServer
     storage: Storages
     task_service: TaskService

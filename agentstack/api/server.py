@@ -79,6 +79,10 @@ class ApiServer:
     async def start(self) -> None:
         """Listen on the host's management address; raises OSError if the port is taken."""
         await self.proxy.start()
+        await self.open()
+
+    async def open(self) -> None:
+        """Begin to listen."""
         self._http = web.Server(
             self.serve,
             access_log=None,
@@ -90,10 +94,14 @@ class ApiServer:
         await self._listener.start()
 
     async def stop(self) -> None:
+        """End for good."""
+        await self.close()
+        await self.proxy.stop()
+
+    async def close(self) -> None:
         """Close the socket, then the connections."""
         await self._listener.stop()
         await self._http.shutdown(SHUTDOWN)
-        await self.proxy.stop()
 
     async def serve(self, incoming: BaseRequest) -> StreamResponse:
         """Answer one HTTP request."""

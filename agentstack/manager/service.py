@@ -94,12 +94,31 @@ class Manager:
 
     async def restart_lrm(self) -> None:
         """Restart the LRM: its services are frozen meanwhile, its guests run on."""
-        if self.lrm is None:
-            return
-        await self._in_thread(self.lrm.request_shutdown)
-        await asyncio.wait(self._rounds[1:])
+        if self.lrm is not None:
+            await self.stop_lrm()
+            await self.start_lrm()
+
+    async def stop_lrm(self) -> None:
+        """End the LRM alone; its guests run on."""
+        if self.lrm is not None:
+            await self._in_thread(self.lrm.request_shutdown)
+            await asyncio.wait(self._rounds[1:])
+
+    async def start_lrm(self) -> None:
+        """Start the LRM anew."""
         self.lrm = Lrm(HostEnvironment(self, "lrm"))
         self._rounds[1] = asyncio.create_task(self._run(self.lrm.round, self._lrm_period))
+
+    async def stop_crm(self) -> None:
+        """End the CRM alone; if it was the master, another one takes over at once."""
+        if self.crm is not None:
+            await self._in_thread(self.crm.request_shutdown)
+            await asyncio.wait(self._rounds[:1])
+
+    async def start_crm(self) -> None:
+        """Start the CRM anew."""
+        self.crm = Crm(HostEnvironment(self, "crm"))
+        self._rounds[0] = asyncio.create_task(self._run(self.crm.round, lambda: ROUND))
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._agents, work)

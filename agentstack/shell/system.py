@@ -14,44 +14,23 @@ if TYPE_CHECKING:
 
 ALL: tuple[Kind, ...] = ("pve", "pbs", "witness")
 
-PVE_CLUSTER_RESTART = 1.3
-"""Seconds that the cluster file system is away (observed: create)."""
-
 SERVICES: dict[Kind, tuple[str, ...]] = {
-    "pve": (
-        "chrony",
-        "corosync",
-        "cron",
-        "ksmtuned",
-        "postfix",
-        "proxmox-firewall",
-        "pve-cluster",
-        "pve-firewall",
-        "pve-ha-crm",
-        "pve-ha-lrm",
-        "pvedaemon",
-        "pvefw-logger",
-        "pveproxy",
-        "pvescheduler",
-        "pvestatd",
-        "qmeventd",
-        "spiceproxy",
-        "ssh",
-        "sshd",
-        "systemd-journald",
-        "watchdog-mux",
-    ),
     "pbs": ("chrony", "cron", "postfix", "proxmox-backup", "proxmox-backup-proxy", "ssh", "sshd", "systemd-journald"),
     "witness": ("chrony", "corosync-qnetd", "cron", "ssh", "sshd", "systemd-journald"),
 }
+"""Of the hosts without services of their own (`services`)."""
+
+
+def exists(host: Host, unit: str) -> bool:
+    """Whether there is a unit of that name."""
+    if host.kind == "pve":
+        return host.services.exists(unit)
+    return unit.removesuffix(".service") in SERVICES[host.kind]
 
 
 def is_active(host: Host, unit: str) -> bool:
-    """Whether a service runs; corosync does only in a cluster, and not after it had to end."""
-    name = unit.removesuffix(".service")
-    if name == "corosync" and host.kind == "pve":
-        return host.cluster.corosync.running
-    return name in SERVICES[host.kind]
+    """Whether a service runs."""
+    return host.services.is_active(unit) if host.kind == "pve" else exists(host, unit)
 
 
 @command("systemctl", kinds=ALL)
@@ -71,12 +50,13 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
         case ["reboot" | "poweroff" as verb]:
             host.shut_down(reboot=verb == "reboot")
             return 0
-        case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" as verb, *units] if units:
-            missing = [unit for unit in units if unit.removesuffix(".service") not in SERVICES[host.kind]]
+        case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" | "stop" as verb, *units] if units:
+            missing = [unit for unit in units if not exists(host, unit)]
             for unit in missing:
                 io.err(f"Failed to {verb} {_full(unit)}: Unit {_full(unit)} not found.\n")
-            if not missing and verb != "reload":
-                await _restart_cluster_services(host, [unit.removesuffix(".service") for unit in units], verb)
+            if not missing and host.kind == "pve":
+                for unit in units:
+                    await _act(host, verb, unit)
             return 5 if missing else 0
         case [verb, *_]:
             io.err(f"Unknown command verb '{verb}'.\n")
@@ -85,16 +65,19 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
     return 1
 
 
-async def _restart_cluster_services(host: Host, units: list[str], verb: str) -> None:
-    """The services whose restart others notice; a start leaves alone what runs."""
-    if "pve-ha-lrm" in units and verb != "start":
-        await host.manager.restart_lrm()
-    if "corosync" in units and not (verb == "start" and host.cluster.corosync.running):
-        await host.cluster.restart_corosync()
-    if "pve-cluster" in units and verb != "start":
-        await host.files.restart(PVE_CLUSTER_RESTART)
-        if host.cluster.in_cluster:
-            host.files.connect()
+async def _act(host: Host, verb: str, unit: str) -> None:
+    services = host.services
+    match verb:
+        case "start":
+            await services.begin(unit)
+        case "stop":
+            await services.end(unit)
+        case "reload":
+            await services.reload(unit)
+        case "try-restart" if not services.is_active(unit):
+            return
+        case _:
+            await services.restart(unit)
 
 
 @command("pveversion")
@@ -123,7 +106,7 @@ async def shutdown(host: Host, argv: list[str], io: CommandIO) -> int:
 
 
 def _is_enabled(host: Host, units: list[str], io: CommandIO, quiet: bool) -> int:
-    known = [unit.removesuffix(".service") in SERVICES[host.kind] for unit in units]
+    known = [exists(host, unit) for unit in units]
     for unit, enabled in zip(units, known, strict=True):
         if enabled and not quiet:
             io.out("enabled\n")

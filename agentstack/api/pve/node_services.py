@@ -4,43 +4,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from agentstack.api.endpoint import Call, Json, pve
-from agentstack.api.tables import load
+from agentstack.services import ESSENTIAL
+from agentstack.tasks import Task
 
-if TYPE_CHECKING:
-    from agentstack.host import Host
-
-TEMPLATES = {"8": {"postfix": "postfix@-"}}
-"""Services that a major release runs as an instance of a template unit: that is their description."""
-
-
-def services(release: str) -> list[str]:
-    """The services that a release knows."""
-    major = release.partition(".")[0]
-    declared = load(f"pve{major}")["/nodes/{node}/services/{service}/state"]["GET"]
-    return list(declared.params["service"]["enum"])
-
-
-def describe(host: Host, name: str) -> dict[str, str]:
-    """A service and its state; corosync runs in a cluster only."""
-    runs = name != "corosync" or host.cluster.in_cluster
-    return {
-        "service": name,
-        "name": name,
-        "desc": TEMPLATES.get(host.release.partition(".")[0], {}).get(name, name),
-        "state": "running" if runs else "dead",
-        "active-state": "active" if runs else "inactive",
-        "unit-state": "enabled",
-    }
+_ONE = "/nodes/{node}/services/{service}"
 
 
 @pve("GET", "/nodes/{node}/services")
 async def list_services(call: Call) -> Json:
-    return [describe(call.host, name) for name in services(call.host.release)]
+    services = call.host.services
+    return [services.describe(name) for name in services.names()]
 
 
-@pve("GET", "/nodes/{node}/services/{service}/state")
+@pve("GET", f"{_ONE}/state")
 async def service_state(call: Call) -> Json:
-    return describe(call.host, call["service"])
+    return call.host.services.describe(call["service"])
+
+
+@pve("POST", f"{_ONE}/start")
+async def start_service(call: Call) -> Json:
+    return _task(call, "srvstart", call.host.services.begin)
+
+
+@pve("POST", f"{_ONE}/stop")
+async def stop_service(call: Call) -> Json:
+    call.host.services.check_end(call["service"])
+    return _task(call, "srvstop", call.host.services.end)
+
+
+@pve("POST", f"{_ONE}/restart")
+async def restart_service(call: Call) -> Json:
+    services = call.host.services
+    return _task(call, "srvrestart", services.reload if call["service"] in ESSENTIAL else services.restart)
+
+
+@pve("POST", f"{_ONE}/reload")
+async def reload_service(call: Call) -> Json:
+    return _task(call, "srvreload", call.host.services.reload)
+
+
+def _task(call: Call, kind: str, act: Callable[[str], Awaitable[None]]) -> str:
+    service: str = call["service"]
+
+    async def work(task: Task) -> None:
+        await act(service)
+
+    return call.host.tasks.start(call.identity, kind, service, work)
