@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from agentstack.certificates import Certificates
     from agentstack.cluster.files import ClusterFiles
     from agentstack.cluster.membership import Membership
+    from agentstack.faults.host import Faults
     from agentstack.guests.guests import Guests
     from agentstack.guests.tunnel import TunnelServer
     from agentstack.manager import Manager
+    from agentstack.notify import ClusterNotifications
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
@@ -70,6 +72,7 @@ class Entry:
 
 
 PARTS = (
+    Entry("faults", "agentstack.faults.host", "Faults", ("pve", "pbs", "witness")),
     Entry("cluster", "agentstack.cluster.membership", "Membership"),
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
     Entry("certificates", "agentstack.certificates", "Certificates"),
@@ -78,11 +81,12 @@ PARTS = (
     Entry("certificates", "agentstack.pbs.certificates", "Certificates", ("pbs",)),
     Entry("task_service", "agentstack.pbs.tasks", "TaskService", ("pbs",)),
     Entry("disks", "agentstack.storage.disks", "Disks", ("pve", "pbs")),
-    Entry("zfs", "agentstack.storage.zfs", "Zfs"),
+    Entry("zfs", "agentstack.storage.zfs", "Zfs", ("pve", "pbs")),
     Entry("ceph", "agentstack.ceph.service", "Ceph"),
     Entry("storage", "agentstack.storage.storages", "Storages"),
     Entry("guests", "agentstack.guests.guests", "Guests"),
     Entry("migration", "agentstack.guests.incoming", "make_server"),
+    Entry("notifications", "agentstack.notify", "ClusterNotifications"),
     Entry("replication", "agentstack.replication", "Replication"),
     Entry("replicator", "agentstack.replication.runner", "Runner"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
@@ -114,10 +118,12 @@ class Host:
     certificates: Certificates
     cluster: Membership
     disks: Disks
+    faults: Faults
     files: ClusterFiles
     guests: Guests
     manager: Manager
     migration: TunnelServer
+    notifications: ClusterNotifications
     pbs: BackupServer
     replication: Replication
     replicator: Runner

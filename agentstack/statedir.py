@@ -5,7 +5,7 @@
 STATE/stack.json         the resolved definition, for readers, and the stack file's text that it was made from
 STATE/secrets.yml        0600: root_password; hosts: {NAME: {fingerprint, ssh_host_key}} as at the first start
 STATE/lock               held by the supervisor as long as it lives
-STATE/supervisor.log     STATE/fabric.log     STATE/control.sock
+STATE/supervisor.log     STATE/fabric.log     STATE/control.sock     STATE/faults.json
 STATE/hosts/NAME/        agent.log, root/ (the host's file system), disks/
 """
 
@@ -27,7 +27,17 @@ from agentstack.reader import StackError
 from agentstack.stack import HostSpec, Stack
 
 ENTRIES = frozenset(
-    ("stack.json", "secrets.yml", "lock", "supervisor.log", "fabric.log", "control.sock", "fabric.sock", "hosts")
+    (
+        "stack.json",
+        "secrets.yml",
+        "lock",
+        "supervisor.log",
+        "fabric.log",
+        "control.sock",
+        "fabric.sock",
+        "faults.json",
+        "hosts",
+    )
 )
 """All that this program puts into a state directory."""
 
@@ -93,6 +103,7 @@ def status_when_down(state: Path) -> dict[str, Any]:
         "pid": None,
         "up": False,
         "hosts": [host_status(host) for host in stack.hosts.values()],
+        "faults": [],
     }
 
 

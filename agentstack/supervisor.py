@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from agentstack import control, lease, ports, statedir
 from agentstack.api import tables
+from agentstack.faults.desk import FaultDesk
 from agentstack.reader import StackError
 from agentstack.stack import Kind, Stack
 from agentstack.supervisor_machine import Machine
@@ -34,6 +35,9 @@ from agentstack.supervisor_machine import Machine
 log = logging.getLogger("agentstack.supervisor")
 
 Reply = dict[str, Any]
+
+FABRIC = "fabric"
+"""What the switch is called among those who have to know of faults."""
 
 NOT_IN_HOSTS = ("__main__", "cli", "commands", "launch", "sim", "supervisor", "supervisor_machine")
 """What no host needs to have in memory: modules and packages of agentstack."""
@@ -79,6 +83,8 @@ class Supervisor:
         self.lease = lease.Lease(state)
         self.listener = control.listen(state)
         self.fabric: int | None = None
+        self.fabric_wire: socket.socket | None = None
+        self.faults = FaultDesk(stack, state, self._tell_of_faults)
         self.stopping = False
         boot_time = stack.boot_time / stack.scale
         self.machines = {
@@ -103,7 +109,9 @@ class Supervisor:
             now = time.monotonic()
             for machine in self.machines.values():
                 machine.tick(now)
+            self.faults.tick()
             deadlines = [at for machine in self.machines.values() for at in machine.deadlines()]
+            deadlines += self.faults.deadlines()
             pause = max(0.0, min([now + lease.PERIOD, *deadlines]) - time.monotonic())
             for key, _ in self.selector.select(pause):
                 key.data()
@@ -128,7 +136,8 @@ class Supervisor:
     def status(self) -> Reply:
         """What `agentstack status --json` prints.
 
-        {stack, state_dir, net, scale, pid (of the supervisor, or null), up: all hosts answered at the start,
+        {stack, state_dir, net, scale, faults: [{kind, target, settings}], pid (of the supervisor, or null),
+         up: all hosts answered at the start,
          hosts: [{name, kind: pve|pbs|witness, version, site, power: on|off|booting|paused, ready: its services
                   answer, address, api_url or null, pid or null, pss_mb or null, failure: text or null,
                   cluster: null or {name, quorate, votes, expected, online: [names],
@@ -153,6 +162,7 @@ class Supervisor:
                 | machine.report
                 for machine in self.machines.values()
             ],
+            **self.faults.status(),
         }
 
     def answer(self, request: dict[str, Any]) -> Reply:
@@ -189,7 +199,34 @@ class Supervisor:
     def _fork_fabric(self) -> None:
         from agentstack.cluster import fabric
 
-        self.fabric = self._fork("fabric", self.state / "fabric.log", None, lambda: fabric.run(self.stack, self.state))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        log_file = self.state / "fabric.log"
+        self.fabric = self._fork("fabric", log_file, (ours, theirs), lambda: fabric.run(self.stack, self.state, theirs))
+        theirs.close()
+        self.fabric_wire = ours
+        self.selector.register(ours, selectors.EVENT_READ, self._hear_fabric)
+
+    def _hear_fabric(self) -> None:
+        assert self.fabric_wire is not None
+        if packet := self.fabric_wire.recv(control.MAX_LINE):
+            self.faults.taken(FABRIC, json.loads(packet)["faults"])
+        else:
+            self.selector.unregister(self.fabric_wire)
+            self.fabric_wire.close()
+            self.fabric_wire = None
+
+    def _tell_of_faults(self, version: int) -> list[str]:
+        wires = {machine.name: machine.wire for machine in self.machines.values() if machine.power == "on"}
+        told = []
+        for name, wire in {**wires, FABRIC: self.fabric_wire}.items():
+            # one that is just ending need not know, and whoever has not read the last word will find the newest list
+            with contextlib.suppress(OSError):
+                if wire is not None:
+                    wire.send(json.dumps({"faults": version}).encode())
+                    if name == FABRIC or self.machines[name].ready:
+                        told.append(name)
+        return told
 
     def _fork_host(self, machine: Machine) -> tuple[int, socket.socket]:
         from agentstack.host import main
@@ -246,6 +283,7 @@ class Supervisor:
         """Close what a child inherits and must not hold: its siblings' wires, the sockets and locks of the stack."""
         self.selector.close()
         wires = [machine.wire for machine in self.machines.values() if machine.wire is not None]
+        wires += [self.fabric_wire] if self.fabric_wire is not None else []
         for inherited in (self.listener, self.signals, self.signal_writer, *wires, *self.connections):
             inherited.close()
         for descriptor in (*self.kept, self.outcome):
@@ -277,12 +315,17 @@ class Supervisor:
                 if machine.wire is not None:
                     self._hear(machine, machine.wire)
                 machine.ended(status)
+                self.faults.gone(machine.name)
 
     def _hear(self, machine: Machine, wire: socket.socket) -> None:
         """Take all that the host has sent; at its end forget the wire."""
         try:
             while packet := wire.recv(control.MAX_LINE):
-                machine.receive(json.loads(packet))
+                message = json.loads(packet)
+                if "faults" in message:
+                    self.faults.taken(machine.name, message["faults"])
+                else:
+                    machine.receive(message)
         except BlockingIOError:
             return
         except ConnectionError:
@@ -323,7 +366,7 @@ class Supervisor:
             while b"\n" in buffer:
                 line, _, rest = bytes(buffer).partition(b"\n")
                 buffer[:] = rest
-                connection.sendall(json.dumps(self._answer_line(line)).encode() + b"\n")
+                self._answer_line(line, lambda reply: _send(connection, reply))
         except OSError:
             received = b""
         if not received or len(buffer) > control.MAX_LINE:
@@ -331,12 +374,18 @@ class Supervisor:
             self.connections.discard(connection)
             connection.close()
 
-    def _answer_line(self, line: bytes) -> Reply:
+    def _answer_line(self, line: bytes, reply: Callable[[Reply], None]) -> None:
         try:
             request = json.loads(line)
         except ValueError:
-            return {"error": "not JSON"}
-        return self.answer(request) if isinstance(request, dict) else {"error": "not a mapping"}
+            reply({"error": "not JSON"})
+            return
+        if not isinstance(request, dict):
+            reply({"error": "not a mapping"})
+        elif "fault" in str(request.get("do")):
+            self.faults.answer(request, reply)
+        else:
+            reply(self.answer(request))
 
     # -- how the start went -------------------------------------------------------------------------------------
 
@@ -365,6 +414,12 @@ class Supervisor:
             os.write(self.outcome, json.dumps(outcome).encode() + b"\n")
         os.close(self.outcome)
         self.outcome = None
+
+
+def _send(connection: socket.socket, reply: Reply) -> None:
+    # whoever asked may have gone
+    with contextlib.suppress(OSError):
+        connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
 def main(argv: list[str]) -> int:

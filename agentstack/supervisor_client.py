@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 WATCHDOG_TIMEOUT = 60.0
@@ -52,6 +53,26 @@ class SupervisorClient:
     def report(self, report: dict[str, Any]) -> None:
         """Replace what the status board shows about this host."""
         self._send({"report": report})
+
+    def listen(self, changed: Callable[[], None] | None) -> None:
+        """Have `changed` called when the stack's list of faults is another one (`faults.desk.read`); None: no more."""
+        loop = asyncio.get_running_loop()
+        if changed is None:
+            loop.remove_reader(self.wire)
+            return
+
+        def hear() -> None:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                while self.wire.recv(4096):
+                    changed()
+                # at the end of the stream; the lease ends this process
+                loop.remove_reader(self.wire)
+
+        loop.add_reader(self.wire, hear)
+
+    def took_faults(self, version: int) -> None:
+        """Say that this version of the list has been taken into account."""
+        self._send({"faults": version})
 
     async def _leave(self, then: str) -> None:
         self._send({"leave": then})

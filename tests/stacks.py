@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import yaml
 
 from agentstack import control, launch, stackfile
+from agentstack.commands.fault import clear, set_fault
 from agentstack.ports import claim_net
 from agentstack.reader import StackError
 from agentstack.stack import LAST_NET
@@ -93,6 +94,14 @@ class RunningStack:
     def power(self, action: str, host: str) -> None:
         """Press a power button, as `agentstack power` does."""
         control.request(self.dir, {"do": "power", "host": host, "action": action})
+
+    def fault(self, kind: str, *words: str) -> None:
+        """Break or restore something, as `agentstack fault KIND WORDS` does."""
+        set_fault(self.dir, kind, *words)
+
+    def clear_faults(self, kind: str | None = None) -> None:
+        """As `agentstack fault clear [KIND]` does."""
+        clear(kind, self.dir)
 
     def wait_ready(self, host: str, timeout: float = 15.0) -> dict[str, Any]:
         """Wait until a host's services answer."""

@@ -41,6 +41,8 @@ class Identity:
     expected: int
     config_version: int
     token: float
+    priorities: dict[int, int] = field(default_factory=dict)
+    """knet_link_priority by link number."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class Corosync:
         self.events = Events()
         self.identity: Identity | None = None
         self.view: View | None = None
-        self.links: dict[int, set[int]] = {}
+        self.links: dict[int, dict[int, int]] = {}
+        """Link number -> id of each node that is connected on it -> the path's MTU in bytes."""
         """Link number -> ids of the nodes that are connected on it."""
         self.application: Application | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -239,7 +242,10 @@ class Corosync:
                 if future is not None and not future.done():
                     future.set_exception(Refused())
             case "links":
-                self.links = {int(link): set(nodes) for link, nodes in header["links"].items()}
+                self.links = {
+                    int(link): {int(node): int(mtu) for node, mtu in nodes.items()}
+                    for link, nodes in header["links"].items()
+                }
             case "reload":
                 self.events.reload()
             case "kill":
@@ -295,6 +301,7 @@ class Corosync:
             "expected": identity.expected,
             "config_version": identity.config_version,
             "token": identity.token,
+            "priorities": identity.priorities,
         }
 
     def _ring_file(self) -> Path:

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentstack.clock import Clock
 from agentstack.cluster import wire
+from agentstack.cluster.cabling import Cabling, cabling_of
 from agentstack.cluster.switch import Switch
-from agentstack.cluster.topology import Cabling, Plug
 from agentstack.control import NotRunning, unix_address
-from agentstack.reader import StackError
+from agentstack.faults import desk
 
 if TYPE_CHECKING:
     from agentstack.stack import Stack
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 SOCKET = "fabric.sock"
 
 
-async def serve(state: Path, cabling: Cabling, clock: Clock) -> None:
+async def serve(state: Path, cabling: Cabling, clock: Clock, faults: socket.socket) -> None:
     """Run a switch on `STATE/fabric.sock` until cancelled."""
     switch = Switch(cabling, clock)
+    faults.setblocking(False)
+    asyncio.get_running_loop().add_reader(faults, _rewire, switch, state, faults)
     path = state / SOCKET
     path.unlink(missing_ok=True)
     with unix_address(path) as address:
@@ -37,40 +40,35 @@ async def serve(state: Path, cabling: Cabling, clock: Clock) -> None:
             switch.watch_processes()
 
 
-def cabling_of(stack: Stack) -> Cabling:
-    """Which address of which host hangs on which network."""
-    return Cabling(
-        {
-            address: Plug(host.name, network)
-            for host in stack.hosts.values()
-            for network, address in host.addresses.items()
-        }
-    )
+def _rewire(switch: Switch, state: Path, wire: socket.socket) -> None:
+    """The list of faults is another one: be as it says, and tell."""
+    if wire.recv(4096):
+        version, faults = desk.read(state)
+        switch.cabling.break_by(faults)
+        switch.rewired()
+        wire.send(json.dumps({"faults": version}).encode())
 
 
-def run(stack: Stack, state: Path) -> int:
-    """The fabric's process: blocks; its lease on the supervisor and the state directory is the supervisor's doing."""
-    asyncio.run(serve(state, cabling_of(stack), Clock(scale=stack.scale)))
+def run(stack: Stack, state: Path, faults: socket.socket) -> int:
+    """The fabric's process: blocks; its lease on the supervisor and the state directory is the supervisor's doing.
+
+    `faults`: the wire on which the supervisor says that the list of faults is another one.
+    """
+    asyncio.run(serve(state, cabling_of(stack), Clock(scale=stack.scale), faults))
     return 0
 
 
-def control(state: Path, command: str, timeout: float = 10.0, **arguments: Any) -> dict[str, Any]:
-    """Ask the fabric of a running stack: `cut` and `restore` (host=, network=), `separate` (sets=, network=), `state`.
-
-    Gives what is cut and which memberships exist: {down: [[host, network]], walls: [[network, host, host]], rings:
-    [[ring id, [hosts]]]}. StackError if it refuses, NotRunning if there is no fabric.
-    """
-    request = wire.encode({"t": "control", "command": command, **arguments})
+def state_of(state: Path, timeout: float = 10.0) -> dict[str, Any]:
+    """What is cut in a running stack, and which memberships exist: {down: [[host, network]], walls: [[network, host,
+    host]], rings: [[ring id, [hosts]]]}. NotRunning if there is no fabric."""
     try:
         with unix_address(state / SOCKET) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(timeout)
             client.connect(address)
-            client.sendall(request)
+            client.sendall(wire.encode({"t": "state"}))
             with client.makefile("rb") as stream:
                 answer, _ = wire.read(stream)
     except OSError as error:
         raise NotRunning(f"no stack is up in {state}") from error
-    if answer["t"] == "error":
-        raise StackError(answer["message"])
-    state_of_things: dict[str, Any] = answer["state"]
-    return state_of_things
+    found: dict[str, Any] = answer["state"]
+    return found

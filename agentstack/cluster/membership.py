@@ -341,6 +341,11 @@ class Membership:
             expected=config.expected_votes,
             config_version=config.totem.config_version,
             token=(token + max(0, len(config.nodes) - 2) * coefficient) / 1000,
+            priorities={
+                number: interface.priority
+                for number, interface in config.totem.interfaces.items()
+                if interface.priority is not None
+            },
         )
 
     def resolve(self, address: str) -> str:

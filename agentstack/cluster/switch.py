@@ -12,14 +12,16 @@ import asyncio
 import socket
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 from agentstack.clock import Clock
 from agentstack.cluster import wire
+from agentstack.cluster.cabling import Cabling
+from agentstack.cluster.echo import Echo
 from agentstack.cluster.ether import Ether
-from agentstack.cluster.topology import Cabling, Station, memberships
+from agentstack.cluster.topology import Station, memberships
 from agentstack.cluster.views import Port, Sequencer, View
 from agentstack.cluster.wire import Header
+from agentstack.processes import running
 
 GATHER = 0.3
 """Seconds that members take to agree once all hear each other."""
@@ -38,7 +40,8 @@ class Switch:
         self.ports: dict[str, Port] = {}
         """By host name: ports with a station."""
         self.ether = Ether(cabling, clock, self.ports, self._turned, self._show_links)
-        self.order = Sequencer(self.ports, self.ether.torn)
+        self.order = Sequencer(self.ports, self.ether.torn, self.ether.delay)
+        self.echo = Echo(cabling)
         self._conf = 0
         self._gathering: asyncio.TimerHandle | None = None
 
@@ -53,6 +56,7 @@ class Switch:
                 self.handle(port, header, payload)
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             self._gone(port)
+            self.echo.unplug(port)
         except asyncio.CancelledError:
             # the loop ends: nobody waits for this connection
             pass
@@ -64,8 +68,12 @@ class Switch:
         match header["t"]:
             case "register":
                 self._register(port, header)
-            case "control":
-                self._control(port, header)
+            case "state":
+                port.send({"t": "done", "state": self.state()})
+            case "plug":
+                self.echo.plug(port, str(header["host"]))
+            case "ping":
+                port.send(self.echo.answer(header))
             case kind if port.station is not None:
                 self._of_station(port, port.station, str(kind), header, payload)
 
@@ -186,6 +194,7 @@ class Switch:
 
     def _install(self, ring: tuple[int, int], members: frozenset[str]) -> None:
         self._conf += 1
+        self.ether.stale()
         group = frozenset(host for host in members if self.ports[host].joined)
         view = View(ring, members, self._conf, group, acked=dict.fromkeys(group, 0))
         for host in members:
@@ -229,32 +238,11 @@ class Switch:
                 port.links = links
                 port.send({"t": "links", "links": links})
 
-    # --- control -------------------------------------------------------------------------------------------------
+    # --- faults --------------------------------------------------------------------------------------------------
 
-    def _control(self, port: Port, header: Header) -> None:
-        """cut/restore a host's plugs, a network's, or one plug; separate sets of hosts; restore without names: all."""
-        host, network = header.get("host"), header.get("network")
-        try:
-            plugs = self.cabling.select(host, network)
-        except KeyError as error:
-            port.send({"t": "error", "message": str(error.args[0])})
-            return
-        match header["command"]:
-            case "cut":
-                self.cabling.down |= plugs
-            case "restore":
-                self.cabling.down -= plugs
-                if host is None:
-                    self.cabling.walls = {wall for wall in self.cabling.walls if network not in (None, wall[0])}
-            case "separate":
-                self.cabling.separate(header["sets"], network)
-            case "state":
-                pass
-            case command:
-                port.send({"t": "error", "message": f"unknown command '{command}'"})
-                return
+    def rewired(self) -> None:
+        """The cabling has changed."""
         self._survey()
-        port.send({"t": "done", "state": self.state()})
 
     def state(self) -> Header:
         """What is cut, and the memberships of this moment (for status views)."""
@@ -286,6 +274,7 @@ def station_from(header: Header, host: str) -> Station:
         expected=int(header["expected"]),
         config_version=int(header["config_version"]),
         token=float(header["token"]),
+        priorities={int(link): int(priority) for link, priority in header["priorities"].items()},
     )
 
 
@@ -295,12 +284,3 @@ def peer_pid(writer: asyncio.StreamWriter) -> int:
     size = struct.calcsize("3i")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     return int(struct.unpack("3i", credentials)[0])
-
-
-def running(pid: int) -> bool:
-    """Whether the process exists and is neither stopped nor a zombie."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] not in "TtZX"

@@ -5,8 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, field
+
+from agentstack.cluster.cabling import Cabling, Wire
+
+DEFAULT_PRIORITY = 1
+"""Of a link without knet_link_priority (corosync.conf(5))."""
+
+SMALLEST_MTU = 576
+"""Bytes; knet takes a link whose path does not even let such packets through for down."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class Station:
     config_version: int = 0
     token: float = 3.0
     """Seconds without a sign of life until a node counts as lost."""
+    priorities: Mapping[int, int] = field(default_factory=dict)
+    """knet_link_priority by link number, where it is configured."""
 
     @property
     def machine(self) -> str:
@@ -39,74 +48,32 @@ class Station:
         """The link numbers of this station."""
         return sorted(self.nodes.get(self.node_id, {}))
 
-
-@dataclass(frozen=True)
-class Plug:
-    """One end of a cable: a host's connection to a network."""
-
-    host: str
-    network: str
+    def preference(self, link: int) -> tuple[int, int]:
+        """The link with the smallest one is used: highest priority, then lowest number (facts §6.1)."""
+        return -self.priorities.get(link, DEFAULT_PRIORITY), link
 
 
-class Cabling:
-    """The networks of a stack: which address hangs on which network, and what is cut at present."""
-
-    def __init__(self, plugs: Mapping[str, Plug]) -> None:
-        """`plugs`: address (or a name that resolves to it) -> the connection it belongs to."""
-        self.plugs = dict(plugs)
-        self.down: set[Plug] = set()
-        self.walls: set[tuple[str, frozenset[str]]] = set()
-        """(network, pair of hosts) that do not hear each other although both are plugged in."""
-
-    def hosts(self) -> set[str]:
-        return {plug.host for plug in self.plugs.values()}
-
-    def networks(self) -> set[str]:
-        return {plug.network for plug in self.plugs.values()}
-
-    def select(self, host: str | None, network: str | None) -> set[Plug]:
-        """The plugs of a host, of a network, or of both; raises KeyError naming what does not exist."""
-        if host is not None and host not in self.hosts():
-            raise KeyError(f"no host '{host}'")
-        if network is not None and network not in self.networks():
-            raise KeyError(f"no network '{network}'")
-        return {plug for plug in self.plugs.values() if host in (None, plug.host) and network in (None, plug.network)}
-
-    def separate(self, sets: Iterable[Collection[str]], network: str | None = None) -> None:
-        """Wall the given sets of hosts off from each other, on one network or on all."""
-        for left, right in combinations([set(group) for group in sets], 2):
-            for name in self.networks() if network is None else {network}:
-                self.walls |= {(name, frozenset((one, other))) for one in left for other in right}
-
-    def open(self, source: str, target: str) -> bool:
-        """Whether a packet from one address reaches the other."""
-        one, other = self.plugs.get(source), self.plugs.get(target)
-        if one is None or other is None or one.network != other.network:
-            return False
-        if one in self.down or other in self.down:
-            return False
-        return (one.network, frozenset((one.host, other.host))) not in self.walls
-
-
-def connected(cabling: Cabling, one: Station, other: Station, link: int) -> bool:
-    """Whether two stations hear each other on a link: same cluster and key, the same two addresses in both
-    configurations, each address really configured on its host, and the cable between them whole."""
+def way(cabling: Cabling, one: Station, other: Station, link: int) -> Wire | None:
+    """What happens to packets between two stations on a link; None if they do not hear each other: they have to be of
+    one cluster and key, with the same two addresses in both configurations, each address really configured on its host,
+    and the cable between them whole."""
     if (one.cluster, one.key) != (other.cluster, other.key) or one.node_id == other.node_id:
-        return False
+        return None
     here, there = one.address(one.node_id, link), other.address(other.node_id, link)
     if here is None or there is None:
-        return False
+        return None
     if one.address(other.node_id, link) != there or other.address(one.node_id, link) != here:
-        return False
+        return None
     plug_here, plug_there = cabling.plugs.get(here), cabling.plugs.get(there)
     if plug_here is None or plug_there is None or plug_here.host != one.machine or plug_there.host != other.machine:
-        return False
-    return cabling.open(here, there)
+        return None
+    return cabling.path(here, there)
 
 
-def live_links(cabling: Cabling, one: Station, other: Station) -> set[int]:
+def ways(cabling: Cabling, one: Station, other: Station) -> dict[int, Wire]:
     """The links on which two stations hear each other."""
-    return {link for link in one.numbers() if connected(cabling, one, other, link)}
+    found = {link: way(cabling, one, other, link) for link in one.numbers()}
+    return {link: wire for link, wire in found.items() if wire is not None}
 
 
 def memberships(

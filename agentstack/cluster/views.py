@@ -19,12 +19,16 @@ from agentstack.cluster import wire
 from agentstack.cluster.topology import Station
 from agentstack.cluster.wire import Header
 
+SHORTEST = 0.0002
+"""Real seconds below which a packet's way is not waited for: the loop's clock is not finer."""
+
 
 @dataclass
 class Sent:
     """A message waiting for its acknowledgements."""
 
     sender: Port
+    host: str
     ident: int
     seq: int
 
@@ -56,20 +60,45 @@ class Port:
     alive: bool = True
     """The process answers: not gone, not stopped."""
     view: View | None = None
-    links: dict[int, list[int]] | None = None
+    links: dict[int, dict[int, int]] | None = None
     """The link states that it was told last."""
+    on_the_way: deque[tuple[float, bytes]] = field(default_factory=deque)
+    """Frames and when they arrive (time of the loop), in order."""
 
-    def send(self, header: Header, payload: bytes = b"") -> None:
+    def send(self, header: Header, payload: bytes = b"", delay: float = 0.0) -> None:
+        """Send a frame that arrives `delay` real seconds from now, never before one that was sent earlier."""
+        frame = wire.encode(header, payload)
+        if not self.on_the_way and delay < SHORTEST:
+            self._write(frame)
+            return
+        loop = asyncio.get_running_loop()
+        due = max(loop.time() + delay, self.on_the_way[-1][0] if self.on_the_way else 0.0)
+        self.on_the_way.append((due, frame))
+        if len(self.on_the_way) == 1:
+            loop.call_at(due, self._arrive)
+
+    def _arrive(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self.on_the_way and self.on_the_way[0][0] <= loop.time() + SHORTEST:
+            self._write(self.on_the_way.popleft()[1])
+        if self.on_the_way:
+            loop.call_at(self.on_the_way[0][0], self._arrive)
+
+    def _write(self, frame: bytes) -> None:
         if not self.writer.is_closing():
-            self.writer.write(wire.encode(header, payload))
+            self.writer.write(frame)
 
 
 class Sequencer:
-    """Orders the messages of all views. `torn`: whether members of a view do not hear each other at this moment."""
+    """Orders the messages of all views. `torn`: whether members of a view do not hear each other at this moment;
+    `delay`: real seconds that a message needs from one station to another."""
 
-    def __init__(self, ports: dict[str, Port], torn: Callable[[View], bool]) -> None:
+    def __init__(
+        self, ports: dict[str, Port], torn: Callable[[View], bool], delay: Callable[[str, str], float]
+    ) -> None:
         self.ports = ports
         self.torn = torn
+        self.delay = delay
 
     def send(self, port: Port, header: Header, payload: bytes) -> None:
         view, station = port.view, port.station
@@ -82,7 +111,7 @@ class Sequencer:
 
     def _order(self, view: View, port: Port, station: Station, header: Header, payload: bytes) -> None:
         view.seq += 1
-        view.unstable.append(Sent(port, header["id"], view.seq))
+        view.unstable.append(Sent(port, station.host, header["id"], view.seq))
         only = header.get("to")
         frame = {"t": "deliver", "conf": view.conf, "seq": view.seq, "from": station.node_id, "body": header["body"]}
         for host in view.group:
@@ -90,7 +119,8 @@ class Sequencer:
             if member is None or member.station is None:
                 continue
             own = frame | {"id": header["id"]} if member is port else frame
-            member.send(own, payload if only is None or member.station.node_id in only else b"")
+            delay = 0.0 if member is port else self.delay(station.host, host)
+            member.send(own, payload if only is None or member.station.node_id in only else b"", delay)
 
     def acknowledge(self, port: Port, conf: int, seq: int) -> None:
         view = port.view
@@ -100,7 +130,8 @@ class Sequencer:
         everywhere = min(view.acked.values())
         while view.unstable and view.unstable[0].seq <= everywhere:
             sent = view.unstable.popleft()
-            sent.sender.send({"t": "stable", "id": sent.ident})
+            back = 0.0 if sent.sender is port else self.delay(port.station.host, sent.host)
+            sent.sender.send({"t": "stable", "id": sent.ident}, delay=back)
 
     def flush(self, view: View) -> None:
         while view.waiting and not self.torn(view):

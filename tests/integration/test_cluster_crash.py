@@ -71,13 +71,14 @@ def stack(stack_factory: StackFactory) -> RunningStack:
 
 def test_faults_of_the_network(stack: RunningStack) -> None:
     def rings() -> list[list[str]]:
-        return sorted(hosts for _, hosts in fabric.control(stack.dir, "state")["rings"])
+        return sorted(hosts for _, hosts in fabric.state_of(stack.dir)["rings"])
 
     wait_until(lambda: rings() == [list(NAMES)])
-    assert fabric.control(stack.dir, "cut", host="pve3", network="ring0")["down"] == [["pve3", "ring0"]]
-    fabric.control(stack.dir, "cut", host="pve3")
+    stack.fault("link", "pve3", "ring0", "cut")
+    assert fabric.state_of(stack.dir)["down"] == [["pve3", "ring0"]]
+    stack.fault("host", "pve3", "cut")
     wait_until(lambda: rings() == [["pve1", "pve2"], ["pve3"]])
-    fabric.control(stack.dir, "restore")
+    stack.clear_faults()
     wait_until(lambda: rings() == [list(NAMES)])
 
 

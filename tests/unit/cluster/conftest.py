@@ -17,11 +17,11 @@ from agentstack._shared.corosync_change import add_node, new_cluster
 from agentstack._shared.corosync_conf import CorosyncConf, Node
 from agentstack.clock import Clock
 from agentstack.cluster import ssh_keys
+from agentstack.cluster.cabling import Cabling, Plug
 from agentstack.cluster.fabric import SOCKET
 from agentstack.cluster.files import ClusterFiles
 from agentstack.cluster.membership import Membership
 from agentstack.cluster.switch import Switch
-from agentstack.cluster.topology import Cabling, Plug
 from agentstack.control import unix_address
 from agentstack.host import Host
 from agentstack.stack import Stack
@@ -110,11 +110,15 @@ class World:
         (directory / "corosync.conf").write_text(conf.format())
 
     def control(self, command: str, **arguments: Any) -> None:
-        class Answer:
-            def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
-                assert header["t"] == "done", header
-
-        self.switch._control(cast(Any, Answer()), {"command": command, **arguments})
+        cabling = self.switch.cabling
+        if command == "separate":
+            cabling.separate(arguments["sets"])
+        elif command == "cut":
+            cabling.down |= cabling.select(arguments.get("host"), arguments.get("network"))
+        else:
+            cabling.down -= cabling.select(arguments.get("host"), arguments.get("network"))
+            cabling.walls.clear()
+        self.switch.rewired()
 
     def online(self, name: str) -> set[str]:
         return self.boxes[name].cluster.members() if self.boxes[name].cluster.view is not None else set()
