@@ -93,6 +93,7 @@ PBS = Dialect(
         joint="; ",
         lenient_booleans=True,
         real_booleans=True,
+        joined_delete=False,
     ),
     writers=PBS_WRITERS,
     tables={"4": "pbs4"},

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from agentstack._shared.property_string import parse_property_string
 from agentstack.api.endpoint import Call, Json, Registry
 from agentstack.errors import AgentError
-from agentstack.notifications.config import ENDPOINTS, MATCHER, SECRETS, Configuration, Key, Values
+from agentstack.notifications.config import BOOLEANS, ENDPOINTS, MATCHER, SECRETS, Configuration, Key, Values
 from agentstack.notifications.endpoints import named_values
 from agentstack.notifications.matchers import check_matcher
 
@@ -24,8 +25,8 @@ class Store(Protocol):
     def load(self, call: Call) -> Configuration:
         """What is configured."""
 
-    def store(self, call: Call, found: Configuration) -> Awaitable[None]:
-        """Write what was changed."""
+    def changing(self, call: Call) -> AbstractAsyncContextManager[Configuration]:
+        """What is configured, to be changed; it is written at the end, unless something was refused."""
 
     def test(self, call: Call, name: str) -> Awaitable[None]:
         """Send a test to a target."""
@@ -45,6 +46,7 @@ def shown(key: Key, values: Mapping[str, Any], origin: str) -> Values:
 
 def _settings(call: Call, kind: str, old: Mapping[str, Any]) -> Values:
     values = {name: value for name, value in call.params.items() if name not in _CONTROL}
+    values |= {name: bool(values[name]) for name in BOOLEANS & values.keys()}
     if kind == "webhook" and "secret" in values:
         values["secret"] = _merged(values["secret"], old.get("secret", []))
     return values
@@ -52,7 +54,10 @@ def _settings(call: Call, kind: str, old: Mapping[str, Any]) -> Values:
 
 def _merged(given: list[str], old: list[str]) -> list[str]:
     """Secrets named without a value keep the one they have."""
-    form = {"name": {"type": "string"}, "value": {"type": "string", "optional": True}}
+    form: Mapping[str, Mapping[str, Any]] = {
+        "name": {"type": "string"},
+        "value": {"type": "string", "optional": True},
+    }
     known = {str(parse_property_string(text, form)["name"]): text for text in old}
     return [text if "value" in (p := parse_property_string(text, form)) else known[str(p["name"])] for text in given]
 
@@ -118,10 +123,10 @@ def _register_kind(
 
     @registry("POST", path)
     async def create(call: Call) -> Json:
-        found, values = store.load(call), _settings(call, kind, {})
+        values = _settings(call, kind, {})
         _check(kind, values)
-        found.create((kind, call["name"]), values)
-        await store.store(call, found)
+        async with store.changing(call) as found:
+            found.create((kind, call["name"]), values)
 
     @registry("GET", f"{path}/{{name}}")
     async def read(call: Call) -> Json:
@@ -130,18 +135,17 @@ def _register_kind(
 
     @registry("PUT", f"{path}/{{name}}")
     async def update(call: Call) -> Json:
-        found, key = store.load(call), (kind, call["name"])
-        if call.get("digest") not in (None, found.digest):
-            raise AgentError(DIGEST, status=400)
-        old = found.require(key)
-        kept = {name: value for name, value in old.items() if name not in call.get("delete", [])}
-        values = {**kept, **_settings(call, kind, old)}
-        _check(kind, values)
-        found.put(key, values)
-        await store.store(call, found)
+        key = (kind, call["name"])
+        async with store.changing(call) as found:
+            if call.get("digest") not in (None, found.digest):
+                raise AgentError(DIGEST, status=400)
+            old = found.require(key)
+            kept = {name: value for name, value in old.items() if name not in call.get("delete", [])}
+            values = {**kept, **_settings(call, kind, old)}
+            _check(kind, values)
+            found.put(key, values)
 
     @registry("DELETE", f"{path}/{{name}}")
     async def delete(call: Call) -> Json:
-        found = store.load(call)
-        found.remove((kind, call["name"]))
-        await store.store(call, found)
+        async with store.changing(call) as found:
+            found.remove((kind, call["name"]))

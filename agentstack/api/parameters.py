@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentstack._shared.lists import split_list
 from agentstack._shared.property_string import parse_boolean
 from agentstack.api.formats import check_format
 from agentstack.api.tables import Method, Param
@@ -37,6 +38,8 @@ class Words:
     joint: str = "\\n"
     lenient_booleans: bool = False
     real_booleans: bool = False
+    # an array `delete` also takes a list in one text (facts §15)
+    joined_delete: bool = True
 
 
 PVE = Words()
@@ -96,7 +99,8 @@ def _variant(param: Param, given: Mapping[str, Any]) -> Param | None:
 def _check(name: str, value: Any, param: Param, words: Words) -> dict[str, Any]:
     form = param.get("format")
     if param.get("type") == "array":
-        values = value if isinstance(value, list) else [value]
+        joined = words.joined_delete and name == "delete" and isinstance(value, str)
+        values = value if isinstance(value, list) else split_list(value) if joined else [value]
         items = param.get("items", {"type": "string"})
         return {name: [_scalar(f"{name}[{position}]", item, items, words) for position, item in enumerate(values)]}
     if isinstance(value, list) and isinstance(form, str) and form.endswith("-list"):

@@ -52,11 +52,13 @@ class Vzdump:
         if elsewhere:
             self.log(f"skip external VMs: {', '.join(map(str, elsewhere))}")
         await self._activate()
-        failed = 0
+        rows: list[tuple[int, str, str | None]] = []
         for place in places:
             self._lines.clear()
-            failed += not await self._guest(place)
-        if failed:
+            error = await self._guest(place)
+            rows.append((place.vmid, self._name(place), error))
+        self.host.notifications.backup_ended(self.options.given, rows)
+        if any(error is not None for _, _, error in rows):
             self.log("Backup job finished with errors")
             raise AgentError(ERRORS)
         self.log("Backup job finished successfully")
@@ -69,7 +71,15 @@ class Vzdump:
         except AgentError as error:
             raise AgentError(f"could not activate storage '{ident}': {error.text}") from error
 
-    async def _guest(self, place: Place) -> bool:
+    def _name(self, place: Place) -> str:
+        now = configs.place(self.host, place.vmid)
+        if now is None:
+            return ""
+        config = configs.load(self.host, now.kind, now.vmid, now.node)
+        return config.values.get("hostname" if place.kind is LXC else "name", "")
+
+    async def _guest(self, place: Place) -> str | None:
+        """Back up one guest; what went wrong."""
         label = f"{place.kind.label} {place.vmid}"
         began = self.host.clock.elapsed()
         self.log(f"Starting Backup of {label} ({place.kind.type})")
@@ -84,13 +94,13 @@ class Vzdump:
             text = error.text if isinstance(error, AgentError) else str(error)
             self.log(f"Backup of {label} failed - {text.strip()}", "ERROR")
             self.log(f"Failed at {self._now():%Y-%m-%d %H:%M:%S}")
-            return False
+            return text.strip()
         finally:
             self._write_log(way)
         seconds = int(self.host.clock.elapsed() - began)
         self.log(f"Finished Backup of {label} ({seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02})")
         self.log(f"Backup finished at {self._now():%Y-%m-%d %H:%M:%S}")
-        return True
+        return None
 
     def _write_log(self, way: Target | None) -> None:
         if isinstance(way, DirectoryTarget):

@@ -135,6 +135,7 @@ class HostEnvironment:
 
     def notify(self, subject: str, body: str) -> None:
         self.logger.warning("%s", subject)
+        self._look(lambda: self.host.notifications.fencing(subject, body))
 
     # ---- membership -------------------------------------------------------------------------------------------------
 

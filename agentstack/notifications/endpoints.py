@@ -37,7 +37,7 @@ MAILBOXES = "var/mail"
 DEFERRED = "var/spool/postfix/deferred"
 _POSTFIX = "etc/postfix/main.cf"
 _RELAY = re.compile(r"^\s*relayhost\s*=\s*\[?([^\]\s:]+)\]?(?::(\d+))?", re.MULTILINE)
-_NAMED = {"name": {"type": "string"}, "value": {"type": "string", "optional": True}}
+_NAMED: Mapping[str, Mapping[str, Any]] = {"name": {"type": "string"}, "value": {"type": "string", "optional": True}}
 
 
 @dataclass(frozen=True)

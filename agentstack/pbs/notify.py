@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentstack.api.endpoint import Call
@@ -114,8 +115,11 @@ class ApiStore:
         """See Store."""
         return call.host.pbs.notifications.load()
 
-    async def store(self, call: Call, found: Configuration) -> None:
+    @asynccontextmanager
+    async def changing(self, call: Call) -> AsyncIterator[Configuration]:
         """See Store."""
+        found = self.load(call)
+        yield found
         call.host.pbs.notifications.store(found)
 
     async def test(self, call: Call, name: str) -> None:

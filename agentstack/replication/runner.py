@@ -181,6 +181,8 @@ class Runner:
                 state.error = str(error)
                 lines(f"{now} {entry.id}: end replication job with error: {error}")
                 log.warning("%s: got unexpected replication job error - %s", entry.id, error)
+                target = entry.values["target"]
+                host.notifications.replication_failed(entry.id, host.name, target, state.fail_count, state.error)
             else:
                 state = JobState(last_sync=now, last_try=now)
                 lines(f"{now} {entry.id}: end replication job")
