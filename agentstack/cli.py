@@ -16,7 +16,7 @@ from rich.console import Console
 
 from agentstack import control, launch, statedir
 from agentstack.commands import check_disks as check_command
-from agentstack.commands import fault, follow, table
+from agentstack.commands import coverage, fault, follow, table
 from agentstack.reader import StackError
 
 app = typer.Typer(
@@ -107,6 +107,8 @@ def check_disks(
 
 app.add_typer(fault.app, name="fault")
 
+
+app.command()(coverage.coverage)
 
 if importlib.util.find_spec("agentstack.sim.command"):
     app.command()(importlib.import_module("agentstack.sim.command").simulate)

@@ -56,6 +56,7 @@ class Task:
         self.clock = clock
         self.warnings = 0
         self.stopped = False
+        self.killed = False
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("a", encoding="utf-8", buffering=1)
 
@@ -87,6 +88,11 @@ class Task:
             self.log("TASK OK")
         self._stream.close()
         return status
+
+    def abort(self) -> str:
+        """End without a last line; returns the exit status."""
+        self._stream.close()
+        return UNEXPECTED
 
 
 Work = Callable[[Task], Awaitable[None]]
@@ -191,6 +197,13 @@ class Tasks:
             found[0].stopped = True
             found[1].cancel()
 
+    def kill(self, upid: Upid) -> None:
+        """End a running task without a last word, as its process's sudden death does."""
+        found = self._running.get(str(upid))
+        if found is not None:
+            found[0].killed = True
+            self.cancel(upid)
+
     def path(self, upid: Upid) -> Path:
         """Where a task's log is."""
         return self.directory / upid.directory / str(upid)
@@ -230,7 +243,7 @@ class Tasks:
             self._end(task, INTERRUPTED)
 
     def _end(self, task: Task, error: str | None) -> None:
-        status = task.close(error)
+        status = task.abort() if task.killed else task.close(error)
         self._running.pop(str(task.upid), None)
         self._remember(Finished(task.upid, int(self.host.clock.now()), status))
         self._write_active()

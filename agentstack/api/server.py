@@ -18,6 +18,8 @@ from agentstack.access.roles import privileges
 from agentstack.api import formats, permissions, request
 from agentstack.api.dialect import PVE, Dialect
 from agentstack.api.dispatch import Dispatcher, Found
+from agentstack.api.disturb import Disturber
+from agentstack.api.pages import Pages
 from agentstack.api.proxy import HEADER, Answer, Proxy, ProxyError
 from agentstack.api.reply import JSON_TYPE, Reply, refusal
 from agentstack.api.transport import Listener
@@ -72,6 +74,8 @@ class ApiServer:
         self.accounts: Accounts = accounts or host.access
         self.dispatcher = Dispatcher(host, self.accounts, self.dialect)
         self.proxy = Proxy(host, self.dialect.port)
+        self.disturber = Disturber(host)
+        self.pages = Pages(host, self.dispatcher)
         if self.dialect is PVE:
             known = privileges(host.release)
             formats.register("pve-priv", lambda text: _known_privilege(text, known))
@@ -79,6 +83,7 @@ class ApiServer:
     async def start(self) -> None:
         """Listen on the host's management address; raises OSError if the port is taken."""
         await self.proxy.start()
+        self.host.faults.subscribe("api", apply=self.disturber.apply)
         await self.open()
 
     async def open(self) -> None:
@@ -108,10 +113,10 @@ class ApiServer:
         form = "json"
         try:
             if not request.is_api(incoming):
-                raise AgentError(f"no such file '{incoming.path}'", status=404)
+                return self._finish(await self.pages.answer(incoming), incoming, failed=False)
             target = request.target(incoming, self.dialect)
             form = target.form
-            result = await self._answer(incoming, target)
+            result = await self.disturber.answer(incoming, target.path, lambda: self._answer(incoming, target))
         except ParameterError as error:
             result = self.dialect.parameter_reply(error) or refusal(error)
         except (Unauthorized, ProxyError) as error:
@@ -120,7 +125,7 @@ class ApiServer:
         except AgentError as error:
             result = refusal(AgentError(error.message, status=self.dialect.status(error)))
         if isinstance(result, StreamResponse):
-            return self._finish(result, failed=False)
+            return self._finish(result, incoming, failed=False)
         if isinstance(result, Answer):
             return self._pass_on(result, incoming)
         if result.status == 401:
@@ -166,14 +171,14 @@ class ApiServer:
     def _write(self, reply: Reply, form: str, incoming: BaseRequest) -> Response:
         failed = reply.failed
         if failed and reply.message is None:
-            return self._finish(Response(status=reply.status, reason=reply.reason), failed=True)
+            return self._finish(Response(status=reply.status, reason=reply.reason), incoming, failed=True)
         body = self.dialect.writers[form](reply)
         if form != "json" and reply.message is not None:
             # extjs clients look into the body only (facts §1.1)
             reply, failed = Reply(), False
         response = Response(status=reply.status, reason=reply.reason, headers={hdrs.CONTENT_TYPE: JSON_TYPE})
         response.body = _compress(body, response, incoming)
-        return self._finish(response, failed=failed)
+        return self._finish(response, incoming, failed=failed)
 
     def _pass_on(self, answer: Answer, incoming: BaseRequest) -> Response:
         response = Response(status=answer.status, reason=answer.reason)
@@ -182,9 +187,10 @@ class ApiServer:
             if hdrs.CONTENT_DISPOSITION in answer.headers:
                 response.headers[hdrs.CONTENT_DISPOSITION] = answer.headers[hdrs.CONTENT_DISPOSITION]
             response.body = _compress(answer.body, response, incoming)
-        return self._finish(response, failed=answer.status >= 400)
+        return self._finish(response, incoming, failed=answer.status >= 400)
 
-    def _finish(self, response: _R, *, failed: bool) -> _R:
+    def _finish(self, response: _R, incoming: BaseRequest, *, failed: bool) -> _R:
+        closes = failed or not incoming.keep_alive
         date = formatdate(self.host.clock.now(), usegmt=True)
         response.headers.update(
             {
@@ -193,10 +199,10 @@ class ApiServer:
                 hdrs.EXPIRES: date,
                 hdrs.CACHE_CONTROL: "max-age=0",
                 hdrs.PRAGMA: "no-cache",
-                hdrs.CONNECTION: "close" if failed else "Keep-Alive",
+                hdrs.CONNECTION: "close" if closes else "Keep-Alive",
             }
         )
-        if failed:
+        if closes:
             response.force_close()
         return response
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentstack.faults import api
 from agentstack.reader import StackError
 from agentstack.stack import Stack
 from agentstack.units import parse_duration
@@ -124,6 +125,12 @@ KINDS: dict[str, Kind] = {
         {"restore": None},
         {"network": str, "sets": names},
         names="sets",
+    ),
+    "api": Kind(
+        "Calls of a host's API whose path fits a pattern: late, refused, cut off, or their task dies.",
+        ("host", "pattern"),
+        {"drop": {"drop": True}, "restore": None},
+        api.SETTINGS,
     ),
     "clock": Kind(
         "A host's clock: seconds that it is ahead (+30s) or behind (-5s).",
