@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PUBLIC_KEY, PRIVATE_KEY, CSRF_KEY = "authkey.pub", "authkey.key", "csrf.key"
 SHADOW, TOKENS, ACL = "shadow.json", "token.shadow", "acl.cfg"
 KEY_BITS = 2048
-REALMS = ("pam", "pbs")
 
 PREFIX = "PBS"
 FAILED = "authentication failed"

@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from agentstack.durable import write_durably
@@ -120,6 +121,34 @@ class Datastore:
         if not protected:
             shutil.rmtree(group.path(self.base), ignore_errors=True)
         return removed, protected
+
+    def move_group(self, group: Group, ns: str, *, merge: bool) -> Group:
+        """Move a group to another namespace of this datastore; returns it there. Raises AgentError.
+
+        With `merge` its snapshots join a group of the same owner that is there, unless one is of the same time.
+        """
+        target = replace(group, ns=ns)
+        if target == group:
+            raise AgentError("source and target namespace must be different")
+        if not self.has_namespace(ns):
+            raise AgentError(f"target namespace '{ns}' does not exist")
+        if group in self._writers or target in self._writers:
+            raise AgentError(f"unable to acquire lock on backup group '{group}' - another backup is running")
+        if not self.has_group(target):
+            target.path(self.base).parent.mkdir(parents=True, exist_ok=True)
+            group.path(self.base).rename(target.path(self.base))
+            return target
+        if not merge:
+            raise AgentError(f"group '{group}' already exists in target namespace '{ns}'")
+        if self.owner(group) != self.owner(target):
+            raise AgentError(f"cannot merge group '{group}': owner differs")
+        taken = {snapshot.time for snapshot in self.snapshots(target)}
+        if any(snapshot.time in taken for snapshot in self.snapshots(group)):
+            raise AgentError(f"cannot merge group '{group}': a snapshot exists in both")
+        for snapshot in self.snapshots(group):
+            snapshot.path(self.base).rename(Snapshot(target, snapshot.time).path(self.base))
+        shutil.rmtree(group.path(self.base))
+        return target
 
     def snapshots(self, group: Group) -> list[Snapshot]:
         """The complete snapshots of a group, oldest first."""

@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agentstack._shared.property_string import parse_property_string
 from agentstack.errors import AgentError, ParameterError
 from agentstack.pbs.datastore import Datastore
+from agentstack.pbs.history import History
 from agentstack.pbs.sections import DATASTORES, Values
 from agentstack.storage import sparse
 
@@ -26,6 +28,9 @@ Operation = Literal["lookup", "read", "write"]
 MAINTENANCE = {"type": {"type": "string", "default_key": 1}, "message": {"type": "string", "optional": True}}
 _ALLOWED: dict[str, tuple[Operation, ...]] = {"read-only": ("lookup", "read"), "offline": ("lookup",)}
 """What may still be done in a maintenance mode; in those not named here nothing may."""
+
+MOUNTS = "/mnt/datastore"
+"""Where file systems made for datastores are mounted."""
 
 _SYSTEM_BYTES = 3 << 30
 """What an installed system takes on its root file system."""
@@ -51,6 +56,7 @@ class Datastores:
         self._open: dict[str, Datastore] = {}
         self._reading: dict[str, int] = {}
         self._counted = (0.0, 0)
+        self.history = History()
 
     def configured(self) -> dict[str, Values]:
         """The settings of every datastore, by name."""
@@ -130,8 +136,23 @@ class Datastores:
         store = self._open.get(name)
         return {"read": self._reading.get(name, 0), "write": store.writers if store else 0}
 
+    def note_usage(self) -> None:
+        """Take the samples of this minute."""
+        now = self.host.clock.now()
+        for name, values in self.configured().items():
+            self.history.note(f"datastore/{name}", now, partial(self._sample, values["path"]))
+        self.history.note("host", now, partial(self._sample, "/"))
+
+    def _sample(self, path: str) -> dict[str, float]:
+        found = self.usage(path)
+        return {"total": float(found.total), "used": float(found.used), "available": float(found.avail)}
+
     def usage(self, path: str = "/") -> Usage:
-        """The file system that a path of the host is on: a mounted disk, or the root file system."""
+        """The file system that a path of the host is on: a mounted disk, a pool, or the root file system."""
+        for pool in self.host.zfs.pools.values():
+            where = f"{MOUNTS}/{pool.name}"
+            if Path(path).is_relative_to(where):
+                return _usage(pool.usable, sparse.allocated(self.directory(where)))
         disks = self.host.disks
         for device, where in disks.mounts().items():
             if Path(path).is_relative_to(where):

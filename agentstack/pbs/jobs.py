@@ -142,6 +142,7 @@ class Jobs:
         clock = self.host.clock
         while True:
             await asyncio.sleep(min(clock.real(PERIOD), 1.0))
+            self.host.pbs.datastores.note_usage()
             for kind, ident, schedule in list(self.all()):
                 if not self._path(kind, ident).exists():
                     self.reset(kind, ident)

@@ -109,3 +109,8 @@ VERIFY_JOBS = SectionFile("verification.cfg", {"verification": "/config/verify"}
 PRUNE_JOBS = SectionFile("prune.cfg", {"prune": "/config/prune"})
 TRAFFIC = SectionFile("traffic-control.cfg", {"rule": "/config/traffic-control"})
 USERS = SectionFile("user.cfg", {"user": "/access/users", "token": "/access/users/{userid}/token/{token-name}"})
+METRICS = SectionFile(
+    "metricserver.cfg",
+    {kind: f"/config/metrics/{kind}" for kind in ("influxdb-http", "influxdb-udp")},
+)
+REALMS = SectionFile("domains.cfg", {kind: f"/config/access/{kind}" for kind in ("ad", "ldap", "openid")})

@@ -30,6 +30,8 @@ ANSWERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/access/domains", {}),
     ("/access/permissions", {}),
     ("/access/roles", {}),
+    ("/access/tfa", {}),
+    ("/access/tfa/nodes@pbs", {}),
     ("/access/users", {}),
     ("/access/users/nodes@pbs", {}),
     ("/access/users/nodes@pbs/token", {}),
@@ -42,11 +44,34 @@ ANSWERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/admin/datastore/main/snapshots", {}),
     ("/admin/datastore/main/status", {"verbose": 1}),
     ("/admin/gc", {}),
+    ("/admin/metrics", {}),
     ("/admin/prune", {}),
     ("/admin/sync", {}),
     ("/admin/verify", {}),
+    ("/config/access/ad", {}),
+    ("/config/access/ldap", {}),
+    ("/config/access/openid", {}),
+    ("/config/access/openid/sso", {}),
+    ("/config/access/pam", {}),
+    ("/config/access/pbs", {}),
+    ("/config/access/tfa/webauthn", {}),
     ("/config/datastore", {}),
     ("/config/datastore/main", {}),
+    ("/config/metrics/influxdb-http", {}),
+    ("/config/metrics/influxdb-udp", {}),
+    ("/config/metrics/influxdb-udp/udp", {}),
+    ("/config/notifications/endpoints/gotify", {}),
+    ("/config/notifications/endpoints/sendmail", {}),
+    ("/config/notifications/endpoints/sendmail/mail-to-root", {}),
+    ("/config/notifications/endpoints/smtp", {}),
+    ("/config/notifications/endpoints/smtp/mail", {}),
+    ("/config/notifications/endpoints/webhook", {}),
+    ("/config/notifications/endpoints/webhook/hook", {}),
+    ("/config/notifications/matcher-field-values", {}),
+    ("/config/notifications/matcher-fields", {}),
+    ("/config/notifications/matchers", {}),
+    ("/config/notifications/matchers/default-matcher", {}),
+    ("/config/notifications/targets", {}),
     ("/config/prune", {}),
     ("/config/prune/often", {}),
     ("/config/remote", {}),
@@ -60,14 +85,24 @@ ANSWERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/config/traffic-control/slow", {}),
     ("/config/verify", {}),
     ("/config/verify/often", {}),
+    ("/nodes/localhost/apt/update", {}),
+    ("/nodes/localhost/apt/versions", {}),
     ("/nodes/localhost/certificates/info", {}),
+    ("/nodes/localhost/config", {}),
     ("/nodes/localhost/disks/directory", {}),
     ("/nodes/localhost/disks/list", {}),
+    ("/nodes/localhost/disks/smart", {"disk": "sda"}),
+    ("/nodes/localhost/disks/zfs", {}),
     ("/nodes/localhost/dns", {}),
     ("/nodes/localhost/identity", {}),
+    ("/nodes/localhost/journal", {}),
+    ("/nodes/localhost/network", {}),
+    ("/nodes/localhost/network/nic0", {}),
+    ("/nodes/localhost/report", {}),
     ("/nodes/localhost/services", {}),
     ("/nodes/localhost/status", {}),
     ("/nodes/localhost/subscription", {}),
+    ("/nodes/localhost/syslog", {}),
     ("/nodes/localhost/tasks", {}),
     ("/nodes/localhost/time", {}),
     ("/ping", {}),
@@ -105,6 +140,16 @@ def server(stack_factory: StackFactory) -> Api:
     found.run("POST", "/nodes/localhost/disks/directory", name="big", disk="sdb", filesystem="xfs")
     found.run("POST", "/admin/datastore/main/verify")
     found.run("POST", "/admin/datastore/main/gc")
+    found.data("POST", "/config/access/openid", realm="sso", issuer_url="https://login.example.test", client_id="pbs")
+    found.data("PUT", "/config/access/tfa/webauthn", rp="pbs", id="pbs.example.test")
+    found.data("POST", "/config/metrics/influxdb-udp", name="udp", host="127.0.0.1:8089")
+    notify = "/config/notifications/endpoints"
+    mail = {"server": "mail.example.test", "from-address": "pbs@example.test", "mailto": ["a@example.test"]}
+    found.data("POST", f"{notify}/smtp", name="mail", **mail)
+    found.data(
+        "POST", f"{notify}/webhook", name="hook", url="http://127.0.0.1/x", method="post", header=["name=A,value=Yg=="]
+    )
+    found.data("PUT", "/nodes/localhost/config", description="the first one", email_from="pbs@example.test")
     found.data("PUT", "/nodes/localhost/dns", search="example.test", dns1="127.0.0.1")
     found.data("PUT", "/admin/datastore/main/notes", notes="kept", **SNAPSHOT)
     return found

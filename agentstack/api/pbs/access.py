@@ -10,13 +10,11 @@ from typing import Any
 from agentstack._shared.lists import split_list
 from agentstack.access.identity import Identity, Unauthorized
 from agentstack.api.endpoint import Call, Json, pbs
+from agentstack.api.pbs.realms import all_realms
 from agentstack.errors import AgentError, ParameterError
 from agentstack.pbs.access import DENIED, FAILED
 from agentstack.pbs.roles import ROLES, is_valid_path
 from agentstack.pbs.sections import DIGEST
-
-REALMS = ({"realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication", "default": True},
-          {"realm": "pbs", "type": "pbs", "comment": "Proxmox Backup authentication server"})  # fmt: skip
 
 
 @pbs("POST", "/access/ticket")
@@ -53,7 +51,7 @@ async def set_password(call: Call) -> Json:
 
 @pbs("GET", "/access/domains")
 async def domains(call: Call) -> Json:
-    return [dict(realm) for realm in REALMS]
+    return all_realms(call)
 
 
 @pbs("GET", "/access/roles")

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from agentstack._shared import calendar_event
 from agentstack.api.endpoint import Call, Json, pbs
@@ -28,7 +29,7 @@ from agentstack.pbs.snapshots import Group
 from agentstack.pbs.source import login_of
 from agentstack.pbs.sync import matches
 
-Check = Callable[[Call, Values], None]
+Check = Callable[[Call, Values], Awaitable[None]]
 May = Callable[[Call, Values], bool]
 
 
@@ -42,7 +43,7 @@ def check_schedule(values: Values, *names: str) -> None:
                 raise ParameterError({name: str(error)}) from error
 
 
-def _always(call: Call, values: Values) -> bool:
+def always(call: Call, values: Values) -> bool:
     """The table has checked what there is to check."""
     return True
 
@@ -87,13 +88,13 @@ def _may_see_remote(call: Call, values: Values) -> bool:
     return call.host.pbs.access.may(call.identity, f"/remote/{values['name']}", ["Remote.Audit"])
 
 
-def _check_store(call: Call, values: Values) -> None:
+async def _check_store(call: Call, values: Values) -> None:
     call.host.pbs.datastores.settings(values["store"])
     check_schedule(values, "schedule")
 
 
-def _check_sync(call: Call, values: Values) -> None:
-    _check_store(call, values)
+async def _check_sync(call: Call, values: Values) -> None:
+    await _check_store(call, values)
     if values.get("sync-direction") == "push":
         raise ParameterError({"sync-direction": "value 'push' is not supported by this server."})
     if "remote" in values:
@@ -105,7 +106,7 @@ def _check_sync(call: Call, values: Values) -> None:
         raise ParameterError({"owner": "no such user."})
 
 
-def _no_check(call: Call, values: Values) -> None:
+async def _no_check(call: Call, values: Values) -> None:
     """Nothing beyond the table's declarations."""
 
 
@@ -113,7 +114,8 @@ def _no_check(call: Call, values: Values) -> None:
 class Branch:
     """One kind of configuration: `/config/…`, its file, who sees and changes an entry, what is checked besides.
 
-    `job` is what the scheduler calls it; `secret` is taken and never given back; `exists`, `missing` take the id.
+    `job` is what the scheduler calls it; `secret` is taken and never given back, and lies in base64 in the file if
+    `encoded`; `exists`, `missing` take the id.
     """
 
     path: str
@@ -127,9 +129,10 @@ class Branch:
     check: Check = _no_check
     job: Kind | None = None
     secret: str | None = None
+    encoded: bool = True
 
 
-_JOB = {"key": "id", "exists": "job '{}' already exists.", "missing": "job '{}' does not exist."}
+_JOB: dict[str, Any] = {"key": "id", "exists": "job '{}' already exists.", "missing": "job '{}' does not exist."}
 
 BRANCHES = (
     Branch(
@@ -146,11 +149,11 @@ BRANCHES = (
     ),
     Branch(
         "/config/remote", REMOTES, "remote", "name", "remote '{}' already exists.", "remote '{}' does not exist.",
-        sees=_may_see_remote, changes=_always, secret="password",
+        sees=_may_see_remote, changes=always, secret="password",
     ),
     Branch(
         "/config/traffic-control", TRAFFIC, "rule", "name", "Traffic control rule '{}' already exists.",
-        "Traffic control rule '{}' does not exist.", sees=_always, changes=_always,
+        "Traffic control rule '{}' does not exist.", sees=always, changes=always,
     ),
 )  # fmt: skip
 
@@ -165,7 +168,7 @@ def register(branch: Branch) -> None:
     def settings(call: Call) -> Values:
         control = (branch.key, "delete", "digest")
         found = {name: value for name, value in call.params.items() if name not in control}
-        if branch.secret in found:
+        if branch.encoded and branch.secret in found:
             found[branch.secret] = base64.b64encode(found[branch.secret].encode()).decode()
         return found
 
@@ -186,7 +189,7 @@ def register(branch: Branch) -> None:
         require(branch.changes, call, {branch.key: ident, **values})
         if ident in sections.of(branch.section):
             raise ParameterError({branch.key: branch.exists.format(ident)})
-        branch.check(call, values)
+        await branch.check(call, values)
         sections.of(branch.section)[ident] = values
         branch.file.write(call.host, sections)
         if branch.job:
@@ -215,7 +218,7 @@ def register(branch: Branch) -> None:
         values = {**kept, **settings(call)}
         for state in (old, values):
             require(branch.changes, call, {branch.key: ident, **state})
-        branch.check(call, values)
+        await branch.check(call, values)
         entries[ident] = values
         branch.file.write(call.host, sections)
         if branch.job and old.get("schedule") != values.get("schedule"):

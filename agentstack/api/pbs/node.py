@@ -21,7 +21,6 @@ from agentstack.timezone import zone
 
 _NODE = "/nodes/{node}"
 _RESOLVER = "etc/resolv.conf"
-_SERVICES = ("proxmox-backup", "proxmox-backup-proxy", "sshd", "cron", "postfix", "chrony", "systemd-journald")
 
 
 @pbs("GET", f"{_NODE}/status")
@@ -100,20 +99,6 @@ def _dns(call: Call) -> tuple[dict[str, str], str]:
     if search := re.search(r"^(?:search|domain)\s+(\S+)", text, re.MULTILINE):
         found["search"] = search[1]
     return found, hashlib.sha256(text.encode()).hexdigest()
-
-
-@pbs("GET", f"{_NODE}/services")
-async def services(call: Call) -> Json:
-    return [_service(name) for name in _SERVICES]
-
-
-@pbs("GET", f"{_NODE}/services/{{service}}/state")
-async def service(call: Call) -> Json:
-    return _service(call["service"])
-
-
-def _service(name: str) -> dict[str, str]:
-    return {"service": name, "name": name, "desc": name, "state": "running", "unit-state": "enabled"}
 
 
 @pbs("GET", f"{_NODE}/subscription")

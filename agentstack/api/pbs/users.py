@@ -8,8 +8,8 @@ from typing import Any
 
 from agentstack.access.identity import ROOT
 from agentstack.api.endpoint import Call, Json, pbs
+from agentstack.api.pbs.realms import all_realms
 from agentstack.errors import AgentError, ParameterError
-from agentstack.pbs.access import REALMS
 from agentstack.pbs.sections import Sections, Values, check_digest
 
 _USER = ("comment", "email", "enable", "expire", "firstname", "lastname")
@@ -61,7 +61,8 @@ async def create_user(call: Call) -> Json:
     users = access.users
     if userid in users.of("user"):
         raise ParameterError({"userid": f"user '{userid}' already exists."})
-    if (realm := userid.rpartition("@")[2]) not in REALMS:
+    realm = userid.rpartition("@")[2]
+    if all(row["realm"] != realm for row in all_realms(call)):
         raise AgentError(f"no such realm '{realm}'")
     if "password" in call.params:
         access.set_password(userid, call["password"])
