@@ -88,7 +88,8 @@ class Supervisor:
         self.stopping = False
         boot_time = stack.boot_time / stack.scale
         self.machines = {
-            spec.name: Machine(spec, self._fork_host, boot_time, stack.scale) for spec in stack.hosts.values()
+            spec.name: Machine(spec, self._fork_host, boot_time, stack.scale, wake=self._wake)
+            for spec in stack.hosts.values()
         }
         self.connections: set[socket.socket] = set()
         self.signals, self.signal_writer = socket.socketpair()
@@ -193,6 +194,10 @@ class Supervisor:
         log.info("%s: power %s", name, action)
         actions[action]()
         return {}
+
+    def _wake(self, name: str) -> None:
+        if name in self.machines:
+            self.machines[name].power_on()
 
     # -- processes ----------------------------------------------------------------------------------------------
 

@@ -42,6 +42,10 @@ class SupervisorClient:
         """End this host in an orderly way and boot it again."""
         await self._leave("reboot")
 
+    def wake(self, node: str) -> None:
+        """Send a wake-up packet to another host: it boots if its power is off."""
+        self._send({"wake": node})
+
     def ready(self, facts: dict[str, Any]) -> None:
         """Say that every service of the host answers; `facts`: what was made at the first start."""
         self._send({"ready": facts})

@@ -47,6 +47,8 @@ class Machine:
     watchdog_timeout: float | None = None
     watchdog_at: float | None = None
     boot_again: bool = False
+    wake: Callable[[str], None] = lambda name: None
+    """Boots another host of the stack."""
 
     @property
     def name(self) -> str:
@@ -135,6 +137,8 @@ class Machine:
                 self.failure = str(reason)
             case {"report": report}:
                 self.report = report
+            case {"wake": name}:
+                self.wake(str(name))
             case {"leave": then}:
                 self.leave(boot_again=then == "reboot")
 
