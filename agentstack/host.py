@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agentstack.guests.guests import Guests
     from agentstack.guests.tunnel import TunnelServer
     from agentstack.manager import Manager
+    from agentstack.network.cards import Cards
     from agentstack.notify import ClusterNotifications
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
@@ -73,6 +74,7 @@ class Entry:
 
 PARTS = (
     Entry("faults", "agentstack.faults.host", "Faults", ("pve", "pbs", "witness")),
+    Entry("network", "agentstack.network.cards", "Cards", ("pve", "pbs", "witness")),
     Entry("cluster", "agentstack.cluster.membership", "Membership"),
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
     Entry("certificates", "agentstack.certificates", "Certificates"),
@@ -123,6 +125,7 @@ class Host:
     guests: Guests
     manager: Manager
     migration: TunnelServer
+    network: Cards
     notifications: ClusterNotifications
     pbs: BackupServer
     replication: Replication
@@ -167,6 +170,8 @@ class Host:
         """Start all parts in order."""
         for name, part in self.parts:
             await part.start()
+            # what a part listens on hangs on the same cables
+            self.network.guard()
             log.info("%s started", name)
 
     async def stop(self) -> None:

@@ -57,7 +57,7 @@ class Proxy:
         """Be ready to hand calls on."""
         self._session = aiohttp.ClientSession(
             # a connection is made anew for every call: it is never one to a node as it was before a restart or a join
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            connector=aiohttp.TCPConnector(force_close=True, limit=0, local_addr=(self._host.address, 0)),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
         )
@@ -88,6 +88,7 @@ class Proxy:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         limit = aiohttp.ClientTimeout(total=host.clock.real(LIMIT) + GRACE)
         try:
+            await host.network.look_for(address)
             async with self._session.request(
                 verb,
                 URL(url, encoded=True),
@@ -103,6 +104,8 @@ class Proxy:
             raise _failed(_TLS_FAILED, "tls_process_server_certificate: certificate verify failed") from None
         except aiohttp.ClientConnectorError as error:
             raise _failed(_NOT_CONNECTED, os.strerror(error.errno) if error.errno else str(error)) from error
+        except aiohttp.ConnectionTimeoutError:
+            raise _failed(_NOT_CONNECTED, "Connection timed out") from None
         except TimeoutError:
             raise _failed(_TLS_FAILED, "Connection timed out") from None
         except aiohttp.ServerDisconnectedError:
@@ -111,6 +114,8 @@ class Proxy:
             raise _failed(_BODY_FAILED, "Connection reset by peer") from None
         except aiohttp.ClientOSError as error:
             raise _failed(_TLS_FAILED, os.strerror(error.errno or 0)) from error
+        except OSError as error:
+            raise _failed(_NOT_CONNECTED, error.strerror or str(error)) from error
 
     def _pinned(self, node: str) -> bytes:
         """The SHA-256 of the certificate that the node has put into /etc/pve; one of its own choice goes first."""

@@ -126,6 +126,7 @@ async def _connect(
         "local_addr": (host.address, 0),
     }
     address = host.cluster.resolve(target.member)
+    await host.network.look_for(address)
     try:
         return await asyncssh.connect(address, SSH_PORT, client_keys=[str(key)], **common)
     except asyncssh.PermissionDenied:

@@ -98,6 +98,7 @@ class Peer:
         data = {name: str(value) for name, value in parameters.items()}
         url = f"https://{address}:{self.port}/api2/json{path}"
         try:
+            await self.host.network.look_for(address)
             async with self._session.request(
                 verb, url, data=data or None, headers=self._headers, ssl=pinned
             ) as response:
@@ -113,6 +114,8 @@ class Peer:
             raise AgentError("500 Server closed connection without sending any data back") from None
         except TimeoutError:
             raise self._unreachable("Connection timed out") from None
+        except OSError as error:
+            raise self._unreachable(error.strerror or str(error)) from error
 
     def _unreachable(self, why: str) -> AgentError:
         return AgentError(f"500 Can't connect to {self.name}:{self.port} ({why})")

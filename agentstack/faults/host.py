@@ -32,6 +32,7 @@ class Faults:
         """Begin to follow the stack's list of faults."""
         self.host.supervisor.listen(self._refresh)
         self._refresh()
+        self.subscribe("clock", apply=self._set_clock)
 
     async def stop(self) -> None:
         """Hear nothing more."""
@@ -57,6 +58,9 @@ class Faults:
                 self._subscribers[index] = (kinds, apply, found)
                 apply(found)
         self.host.supervisor.took_faults(version)
+
+    def _set_clock(self, faults: list[Fault]) -> None:
+        self.host.clock.offset = self.host.spec.clock_offset + sum(fault.settings["offset"] for fault in faults)
 
     def _concerns(self, fault: Fault) -> bool:
         # every host needs to know what is wrong with the networks; of other things only its own

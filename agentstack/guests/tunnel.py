@@ -116,6 +116,7 @@ class Tunnel:
     async def ask(self, request: dict[str, Any], data: Path | None = None, sums: Sums | None = None) -> Any:
         """Make a request, with the content of a file or directory if given. Raises AgentError: the peer's reason."""
         try:
+            await self.host.network.look_for(self.address)
             reader, writer = await asyncio.open_connection(
                 self.address, PORT, local_addr=(self._own_address(), 0), limit=_LINE_LIMIT
             )
