@@ -1,1 +1,0 @@
-../plugins/filter/link_differences.py
