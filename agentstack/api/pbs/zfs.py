@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
 from agentstack.api.endpoint import Call, Json, pbs
 from agentstack.errors import AgentError
 from agentstack.pbs.sections import DATASTORES
-from agentstack.storage.zpool import Pool
 from agentstack.tasks import Task
+
+if TYPE_CHECKING:
+    from agentstack.storage.zpool import Pool
 
 _PATH = "/nodes/{node}/disks"
 
