@@ -15,7 +15,8 @@ import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-_SO_DETACH_FILTER = 27
+# socket(7); unknown to the socket module
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 
 # classic BPF (linux/filter.h): opcode, jump if true, jump if false, operand
 _INSTRUCTION = struct.Struct("HBBI")
@@ -56,9 +57,8 @@ def attach(connection: socket.socket, program: bytes | None) -> None:
         return
     code = ctypes.create_string_buffer(program, len(program))
     count = len(program) // _INSTRUCTION.size
-    connection.setsockopt(
-        socket.SOL_SOCKET, socket.SO_ATTACH_FILTER, _PROGRAM.pack(count, ctypes.addressof(code))
-    )  # the kernel copies it
+    # the kernel makes a copy
+    connection.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _PROGRAM.pack(count, ctypes.addressof(code)))
 
 
 def tcp_sockets() -> Iterator[socket.socket]:
