@@ -49,7 +49,11 @@ class Running:
     since: float
     files: set[Path]
     suspended: bool = False
+    stalled: bool = False
+    """A disk of it answers nothing: the guest waits, and cannot even end."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from a command to its answer."""
 
 
 class Guests:
@@ -62,10 +66,24 @@ class Guests:
         stack_state = host.state.parent.parent
         self.ledger = stack_state / "ledger"
         self.lease = stack_state / "stack.json"
-        self._watchers: set[asyncio.Task[None]] = set()
+        self._watchers: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         self.ledger.mkdir(exist_ok=True)
+        self.host.disks.listeners.append(self._look_at_disks)
+
+    def _blocked(self, files: set[Path]) -> bool:
+        disks = self.host.disks
+        system = disks.system.by_id in disks.stalled | disks.failing
+        return any((system and path.is_relative_to(self.host.root)) or self.host.zfs.blocked(path) for path in files)
+
+    def _look_at_disks(self) -> None:
+        """Let guests wait whose disks answer nothing, and go on when they do."""
+        for guest in self.running.values():
+            blocked = self._blocked(guest.files)
+            if blocked != guest.stalled:
+                guest.stalled = blocked
+                self._keep(asyncio.create_task(self._tell(guest, "stall" if blocked else "go on")))
 
     async def stop(self) -> None:
         """End every guest, as the host does when it shuts down."""
@@ -104,7 +122,9 @@ class Guests:
                 records = files[0] / RECORDS
                 records.parent.mkdir(parents=True, exist_ok=True)
                 disk, area = str(records), 0
+        stalled = self._blocked(set(files))
         options = {
+            "stalled": str(int(stalled)),
             **{"host": self.host.name, "run": run.hex(), "disk": disk, "area": str(area), "interval": str(INTERVAL)},
             **{"ledger": str(self.ledger / str(vmid)), "lease": str(self.lease), "paused": str(int(paused))},
         }
@@ -114,11 +134,14 @@ class Guests:
             stdout=asyncio.subprocess.PIPE,
             env={},
         )
-        guest = Running(vmid, kind, child, run, self.host.clock.elapsed(), set(files), paused)
+        guest = Running(vmid, kind, child, run, self.host.clock.elapsed(), set(files), paused, stalled)
         self.running[vmid] = guest
-        watcher = asyncio.create_task(self._watch(guest))
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
+        self._keep(asyncio.create_task(self._watch(guest)))
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        # the loop itself knows its tasks weakly only
+        self._watchers.add(task)
+        task.add_done_callback(self._watchers.discard)
 
     async def _watch(self, guest: Running) -> None:
         status = await guest.process.wait()
@@ -131,12 +154,13 @@ class Guests:
         """Give a guest a command; returns the answer's argument ("" when it is gone)."""
         if guest.process.stdin is None or guest.process.stdout is None or guest.ended.is_set():
             return ""
-        try:
-            guest.process.stdin.write(f"{command}\n".encode())
-            await guest.process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            return ""
-        return (await guest.process.stdout.readline()).decode().strip().partition(" ")[2]
+        async with guest.asking:
+            try:
+                guest.process.stdin.write(f"{command}\n".encode())
+                await guest.process.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                return ""
+            return (await guest.process.stdout.readline()).decode().strip().partition(" ")[2]
 
     async def kill(self, vmid: int) -> None:
         """Take a guest's power away."""
@@ -148,7 +172,7 @@ class Guests:
     async def shutdown(self, vmid: int, seconds: float) -> None:
         """Ask a guest to end by itself, which takes it that many stack seconds; returns when it has ended."""
         guest = self.running.get(vmid)
-        if guest is not None and not guest.suspended:
+        if guest is not None and not guest.suspended and not guest.stalled:
             await self._tell(guest, f"shutdown {self.host.clock.real(seconds)}")
             await guest.ended.wait()
 

@@ -109,7 +109,7 @@ async def shutdown(
         configs.check_lock(kind, configs.load(host, kind, vmid))
         assert_running(host, kind, vmid)
         guest = host.guests.running[vmid]
-        if guest.suspended or timeout < SHUTDOWN_TIME:
+        if guest.suspended or guest.stalled or timeout < SHUTDOWN_TIME:
             await host.clock.sleep(timeout)
             if not force:
                 raise AgentError(TEXTS["powerdown"])

@@ -8,8 +8,9 @@ to whatever stands on the disk, without asking: two guests that run on one disk 
 is how a reader of the disk finds them. What was written is then said to the world outside (the ledger), as a server in
 the guest would answer its clients; a record in the ledger that is not on the disk is a lost acknowledged write.
 
-Commands come as lines on stdin: `shutdown SECONDS`, `suspend`, `resume`, `handover` (stop, say where it stood); answers
-go to stdout. The end of stdin is the end of the host, and with it of the guest.
+Commands come as lines on stdin: `shutdown SECONDS`, `suspend`, `resume`, `handover` (stop, say where it stood), `stall`
+(the disk answers nothing: no record, and no end either) and `go on`; answers go to stdout. The end of stdin is the end
+of the host, and with it of the guest.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Journal:
 def run(options: dict[str, str]) -> int:
     """Live until told otherwise.
 
-    Keys: host, run (hex), disk ("" for none), area, ledger, lease (a file), interval, paused (1).
+    Keys: host, run (hex), disk ("" for none), area, ledger, lease (a file), interval, paused (1), stalled (1).
     """
     disk = options["disk"]
     journal = None
@@ -129,19 +130,20 @@ def run(options: dict[str, str]) -> int:
     interval = float(options["interval"])
     paused = options.get("paused") == "1"
     ends_at = None
+    stalled = options.get("stalled") == "1"
     pending = b""
     next_at = time.monotonic()
     while True:
         now = time.monotonic()
-        if ends_at is not None and now >= ends_at:
+        if ends_at is not None and now >= ends_at and not stalled:
             return 0
         if not os.path.exists(options["lease"]):
             return 3
         if now >= next_at:
-            if journal is not None and not paused:
+            if journal is not None and not paused and not stalled:
                 journal.append()
             next_at = max(next_at + interval, now)
-        wake = next_at if ends_at is None else min(next_at, ends_at)
+        wake = next_at if ends_at is None or stalled else min(next_at, ends_at)
         if not select.select([0], [], [], max(0.0, wake - time.monotonic()))[0]:
             continue
         data = os.read(0, 4096)
@@ -154,6 +156,8 @@ def run(options: dict[str, str]) -> int:
                 ends_at = time.monotonic() + float(argument)
             elif word in ("suspend", "resume"):
                 paused = word == "suspend"
+            elif word in ("stall", "go"):
+                stalled = word == "stall"
             elif word == "handover":
                 paused = True
             os.write(1, f"{word} {journal.number if journal else 0}\n".encode())

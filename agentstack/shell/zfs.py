@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentstack.errors import AgentError
 from agentstack.shell.registry import CommandIO, command
-from agentstack.storage.zfs import Dataset, Pool
+from agentstack.storage.zpool import MESSAGES, Dataset, Pool
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -71,7 +71,10 @@ def table(rows: list[Row], columns: list[str], options: dict[str, str], right: f
 
 @command("zpool")
 async def zpool(host: Host, argv: list[str], io: CommandIO) -> int:
-    verbs: dict[str, Verb] = {"list": zpool_list, "status": zpool_status}
+    verbs: dict[str, Verb] = {
+        **{"list": zpool_list, "status": zpool_status, "replace": zpool_replace, "clear": zpool_clear},
+        **{"offline": zpool_offline, "online": zpool_online, "scrub": zpool_scrub},
+    }
     return _dispatch(host, "zpool", verbs, argv, io)
 
 
@@ -142,28 +145,66 @@ def zpool_status(host: Host, words: list[str], io: CommandIO) -> int:
 def _status(host: Host, pool: Pool) -> str:
     health = host.zfs.health(pool)
     text = f"  pool: {pool.name}\n state: {health}\n"
-    if health == "DEGRADED":
-        text += (
-            "status: One or more devices could not be used because the label is missing or\n"
-            "\tinvalid.  Sufficient replicas exist for the pool to continue\n"
-            "\tfunctioning in a degraded state.\n"
-            "action: Replace the device using 'zpool replace'.\n"
-        )
-    missing = host.zfs.missing(pool)
+    if texts := host.zfs.devices.explanation(pool):
+        status, action = (words.replace("\n", "\n\t") for words in texts)
+        text += f"status: {status}\naction: {action}\n"
     rows = [(0, pool.name, health)]
     counts: dict[str, int] = {}
     for vdev in pool.vdevs:
         depth = 1
         if vdev.kind != "disk":
             counts[vdev.kind] = counts.get(vdev.kind, -1) + 1
-            rows.append((1, f"{vdev.kind}-{counts[vdev.kind]}", host.zfs.vdev_state(vdev, missing)))
+            rows.append((1, f"{vdev.kind}-{counts[vdev.kind]}", host.zfs.devices.vdev_state(pool, vdev)))
             depth = 2
-        rows += [(depth, disk.rpartition("/")[2], "UNAVAIL" if disk in missing else "ONLINE") for disk in vdev.disks]
+        rows += [(depth, disk.rpartition("/")[2], host.zfs.devices.state(pool, disk)) for disk in vdev.disks]
     width = max(len(name) + 2 * depth for depth, name, _ in rows)
     text += f"config:\n\n\t{'NAME':<{width}}  {'STATE':<8} READ WRITE CKSUM\n"
     for depth, name, state in rows:
-        text += f"\t{'  ' * depth + name:<{width}}  {state:<8} {0:>4} {0:>5} {0:>5}\n"
+        text += f"\t{'  ' * depth + name:<{width}}  {state:<8} {0:>4} {0:>5} {0:>5}"
+        text += f"  {MESSAGES[state]}\n" if state in MESSAGES and depth else "\n"
     return text + "\nerrors: No known data errors\n"
+
+
+def zpool_replace(host: Host, words: list[str], io: CommandIO) -> int:
+    options, rest = options_of(words, "o")
+    if not 2 <= len(rest) <= 3:
+        raise AgentError(
+            "missing device specification\nusage:\n\treplace [-fsw] [-o property=value] <pool> <device> [new-device]"
+        )
+    host.zfs.devices.replace(host.zfs.pool(rest[0]), rest[1], rest[2] if rest[2:] else None, force="f" in options)
+    return 0
+
+
+def _on_devices(change: Callable[[Host, Pool, str], None]) -> Verb:
+    def run(host: Host, words: list[str], io: CommandIO) -> int:
+        _, rest = options_of(words, "")
+        if len(rest) < 2:
+            raise AgentError("missing device name" if rest else "missing pool name")
+        for device in rest[1:]:
+            change(host, host.zfs.pool(rest[0]), device)
+        return 0
+
+    return run
+
+
+zpool_offline = _on_devices(lambda host, pool, device: host.zfs.devices.take_offline(pool, device))
+zpool_online = _on_devices(lambda host, pool, device: host.zfs.devices.bring_online(pool, device))
+
+
+def zpool_clear(host: Host, words: list[str], io: CommandIO) -> int:
+    _, rest = options_of(words, "")
+    if not rest:
+        raise AgentError("missing pool name")
+    host.zfs.clear(rest[0])
+    return 0
+
+
+def zpool_scrub(host: Host, words: list[str], io: CommandIO) -> int:
+    _, rest = options_of(words, "")
+    for pool in [host.zfs.pool(name) for name in rest]:
+        if host.zfs.health(pool) == "SUSPENDED":
+            raise AgentError(f"cannot scrub {pool.name}: pool I/O is currently suspended")
+    return 0
 
 
 def _dataset_rows(

@@ -9,17 +9,20 @@ it, decided as a real node decides it (facts §10).
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
-from agentstack.storage import signatures
+from agentstack.storage import signatures, sparse
 from agentstack.storage.signatures import ALIGN, Partition
 
 if TYPE_CHECKING:
+    from agentstack.faults.kinds import Fault
     from agentstack.host import Host
     from agentstack.stack import Disk as Spec
 
@@ -68,25 +71,70 @@ class Disks:
         self.holders: list[Callable[[str], bool]] = []
         """Each tells whether it holds the given device open (a pool that is imported, an OSD that runs)."""
         self.osd_ids: Callable[[str], list[int]] = lambda device: []
+        self.listeners: list[Callable[[], None]] = []
+        """Each is called when a disk has come, gone or changed its state."""
+        self.failing: frozenset[str] = frozenset()
+        """By-id paths of disks that answer with errors only."""
+        self.stalled: frozenset[str] = frozenset()
+        """By-id paths of disks that answer nothing."""
+        self._removed: frozenset[str] = frozenset()
         self._disks = [
-            Disk(spec, host.disk_images / f"{spec.name}.img", system=index == 0)
+            Disk(self._in_slot(spec), host.disk_images / f"{spec.name}.img", system=index == 0)
             for index, spec in enumerate(host.spec.disks)
         ]
 
     async def start(self) -> None:
         if not signatures.has_gpt(self.system.image):
             _install_system(self.system)
+        self.host.faults.subscribe("disk", apply=self._break)
 
     async def stop(self) -> None:
         """Disks need no ending."""
 
     def all(self) -> list[Disk]:
         """The disks that the host sees, by name."""
-        return sorted((disk for disk in self._disks if disk.image.exists()), key=lambda disk: disk.spec.name)
+        there = (disk for disk in self._disks if disk.image.exists() and disk.spec.name not in self._removed)
+        return sorted(there, key=lambda disk: disk.spec.name)
 
     @property
     def system(self) -> Disk:
         return self._disks[0]
+
+    # ---- what breaks ------------------------------------------------------------------------------------------------
+
+    def _serial_file(self, name: str) -> Path:
+        return self.host.disk_images / f"{name}.serial"
+
+    def _in_slot(self, spec: Spec) -> Spec:
+        """The disk of the stack's definition, or the one that was put in its place since."""
+        file = self._serial_file(spec.name)
+        return dataclasses.replace(spec, serial=file.read_text()) if file.exists() else spec
+
+    def _break(self, faults: list[Fault]) -> None:
+        told = {fault.target[1]: fault.settings for fault in faults}
+        for index, disk in enumerate(self._disks):
+            serial = told.get(disk.spec.name, {}).get("replace")
+            if serial not in (None, disk.spec.serial):
+                disk.image.unlink()
+                sparse.create(disk.image, disk.spec.size)
+                write_durably(self._serial_file(disk.spec.name), str(serial).encode())
+                self._disks[index] = dataclasses.replace(disk, spec=self._in_slot(disk.spec))
+        # what was put into the slot is there, whatever happened to the disk before it
+        gone = {name for name, settings in told.items() if settings.get("removed") and not settings.get("replace")}
+        self._removed = frozenset(gone)
+        self.failing = self._with("failing", told)
+        self.stalled = self._with("stalled", told)
+        for changed in self.listeners:
+            changed()
+
+    def _with(self, setting: str, told: dict[str, dict[str, Any]]) -> frozenset[str]:
+        return frozenset(disk.by_id for disk in self._disks if told.get(disk.spec.name, {}).get(setting))
+
+    def health(self, disk: Disk) -> str:
+        """What SMART says of a disk: PASSED, FAILED or UNKNOWN."""
+        return "FAILED" if disk.by_id in self.failing else disk.spec.health
+
+    # ---- lookups ----------------------------------------------------------------------------------------------------
 
     def find(self, device: str) -> tuple[Disk, Partition | None]:
         """The disk, and the partition if `device` is one. Raises AgentError for what is no device."""
@@ -162,7 +210,7 @@ class Disks:
             "wwn": disk.spec.wwn,
             "rpm": disk.spec.rpm,
             "type": disk.spec.type,
-            "health": "UNKNOWN" if skip_smart else disk.spec.health,
+            "health": "UNKNOWN" if skip_smart else self.health(disk),
             "wearout": "N/A" if skip_smart or disk.spec.wearout is None else disk.spec.wearout,
             "gpt": int(signatures.has_gpt(disk.image)),
             "by_id_link": disk.by_id,
@@ -187,7 +235,7 @@ class Disks:
     def smart(self, disk: Disk, *, health_only: bool = False) -> dict[str, Any]:
         """Answer of `disks/smart`: attributes of an ATA disk, text of an NVMe one."""
         if health_only:
-            return {"health": disk.spec.health}
+            return {"health": self.health(disk)}
         if disk.spec.type == "nvme":
             left = 100 if disk.spec.wearout is None else disk.spec.wearout
             lines = ["", "SMART/Health Information (NVMe Log 0x02)", "Critical Warning:                   0x00"]
@@ -195,7 +243,7 @@ class Disks:
                 "Temperature:                        36 Celsius",
                 f"Percentage Used:                    {100 - left}%",
             ]
-            return {"health": disk.spec.health, "type": "text", "text": "\n".join(lines) + "\n", "wearout": left}
+            return {"health": self.health(disk), "type": "text", "text": "\n".join(lines) + "\n", "wearout": left}
         rows = [(5, "Reallocated_Sector_Ct", 100, 10, "0"), (9, "Power_On_Hours", 99, 0, "1093")]
         if disk.spec.wearout is not None and disk.spec.type == "ssd":
             rows.append((177, "Wear_Leveling_Count", disk.spec.wearout, 0, "12"))
@@ -212,7 +260,7 @@ class Disks:
             | {"raw": raw, "fail": "-", "flags": "-O--CK"}
             for ident, name, value, low, raw in rows
         ]
-        answer = {"health": disk.spec.health, "type": "ata", "attributes": attributes}
+        answer = {"health": self.health(disk), "type": "ata", "attributes": attributes}
         return answer if disk.spec.wearout is None else answer | {"wearout": disk.spec.wearout}
 
     def initialise(self, device: str, guid: str | None) -> None:

@@ -14,12 +14,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
 from agentstack.storage import signatures, sparse
+from agentstack.storage.zpool import Dataset, Devices, Pool, Vdev
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -47,83 +47,6 @@ MINIMUM = {
 }
 """Least number of disks by RAID level (facts §10)."""
 
-PARITY = {"raidz1": 1, "raidz2": 2, "raidz3": 3, "draid1": 1, "draid2": 2, "draid3": 3}
-
-
-@dataclass
-class Vdev:
-    """A top-level device of a pool: `kind` disk, mirror, raidz1 … and the by-id paths of its disks."""
-
-    kind: str
-    disks: list[str]
-    size: int
-    """Bytes of its smallest disk."""
-
-    @property
-    def parity(self) -> int:
-        return len(self.disks) - 1 if self.kind == "mirror" else PARITY.get(self.kind, 0)
-
-    @property
-    def raw_size(self) -> int:
-        """What `zpool list` counts: mirrors once, RAID-Z with its parity."""
-        return self.size if self.kind in ("disk", "mirror") else self.size * len(self.disks)
-
-    @property
-    def usable(self) -> float:
-        """The part of `raw_size` that data can take."""
-        return 1.0 if self.kind in ("disk", "mirror") else 1 - self.parity / len(self.disks)
-
-
-@dataclass
-class Dataset:
-    """A file system or a volume; times in seconds since the epoch, sizes in bytes."""
-
-    kind: str
-    created: float
-    volsize: int | None = None
-    sparse: bool = False
-    properties: dict[str, str] = field(default_factory=dict)
-    snapshots: dict[str, float] = field(default_factory=dict)
-    """Creation time by name, oldest first."""
-
-
-@dataclass
-class Pool:
-    """An imported pool. `datasets` by full name (`tank`, `tank/vm-100-disk-0`)."""
-
-    name: str
-    guid: str
-    vdevs: list[Vdev]
-    ashift: int
-    created: float
-    directory: Path
-    datasets: dict[str, Dataset] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        return sum(vdev.raw_size for vdev in self.vdevs)
-
-    @property
-    def usable(self) -> int:
-        """Bytes that data can take, after parity and the reserve that ZFS keeps (1/32, at least 128 MiB)."""
-        net = sum(int(vdev.raw_size * vdev.usable) for vdev in self.vdevs)
-        return net - min(max(net // 32, 128 << 20), 128 << 30)
-
-    def path(self, name: str, snapshot: str | None = None) -> Path:
-        """Where the bytes of a dataset (or of a snapshot of it) are."""
-        dataset = self.datasets[name]
-        relative = name.removeprefix(self.name).lstrip("/") + (f"@{snapshot}" if snapshot else "")
-        return self.directory / "data" / (f"{relative}.raw" if dataset.kind == "volume" else relative)
-
-    def save(self) -> None:
-        text = json.dumps({name: asdict(dataset) for name, dataset in self.datasets.items()})
-        new = self.directory / "datasets.json.new"
-        with new.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.directory / "datasets.json")
-
 
 class Zfs:
     """The pools of one host."""
@@ -132,10 +55,20 @@ class Zfs:
         self.host = host
         self.directory = host.state / "zfs"
         self.pools: dict[str, Pool] = {}
+        self.devices = Devices(host.disks)
 
     async def start(self) -> None:
         self.host.disks.holders.append(self.holds)
+        self.host.disks.listeners.append(self._disks_changed)
         self.import_all()
+
+    def _disks_changed(self) -> None:
+        for pool in self.pools.values():
+            self.devices.look(pool)
+
+    def blocked(self, path: Path) -> bool:
+        """Tell whether a write to a file of a pool's data would wait for a disk."""
+        return any(path.is_relative_to(pool.directory) and self.devices.blocked(pool) for pool in self.pools.values())
 
     async def stop(self) -> None:
         """Everything is on disk after each change."""
@@ -154,6 +87,10 @@ class Zfs:
             *(label["name"], label["guid"], [Vdev(**vdev) for vdev in label["vdevs"]]),
             *(label["ashift"], label["created"], directory),
         )
+        pool.offline = set(label.get("offline", ()))
+        if any(self.devices.vdev_state(pool, vdev) == "UNAVAIL" for vdev in pool.vdevs):
+            return  # as a boot that does not find them: cannot import, one or more devices is currently unavailable
+        self.devices.look(pool)
         stored = json.loads((directory / "datasets.json").read_text())
         pool.datasets = {name: Dataset(**values) for name, values in stored.items()}
         self.pools[pool.name] = pool
@@ -165,6 +102,12 @@ class Zfs:
         if name not in self.pools:
             raise AgentError(TEXTS["no_pool"].format(name=name))
         return self.pools[name]
+
+    def clear(self, name: str) -> None:
+        """Let a pool whose disks are back go on, and with it the guests that wait for it. Raises AgentError."""
+        self.devices.clear(self.pool(name))
+        for changed in self.host.disks.listeners:
+            changed()
 
     def check_layout(self, name: str, level: str, count: int) -> None:
         """Raise AgentError when a pool of that name and level cannot be made of `count` disks."""
@@ -198,12 +141,8 @@ class Zfs:
         (pool.directory / "data").mkdir(parents=True)
         pool.datasets[name] = Dataset("filesystem", created, properties={"compression": compression})
         pool.save()
-        label = {
-            **{"name": name, "guid": pool.guid, "ashift": ashift, "created": created},
-            "vdevs": [asdict(vdev) for vdev in pool.vdevs],
-        }
-        for disk, part in taken:
-            signatures.write_zfs_label(disk.image, part.start, label)
+        self.devices.write_labels(pool, [disk for disk, _ in taken])
+        self.devices.look(pool)
         self.pools[name] = pool
         return pool
 
@@ -229,21 +168,9 @@ class Zfs:
         disk, _ = self.host.disks.find(device)
         return any(disk.by_id in vdev.disks for pool in self.pools.values() for vdev in pool.vdevs)
 
-    def missing(self, pool: Pool) -> set[str]:
-        """By-id paths of the pool's disks that the host does not see."""
-        present = {disk.by_id for disk in self.host.disks.all()}
-        return {disk for vdev in pool.vdevs for disk in vdev.disks if disk not in present}
-
-    def vdev_state(self, vdev: Vdev, missing: set[str]) -> str:
-        """ONLINE, DEGRADED (redundancy lost) or UNAVAIL (data lost) of one top-level device."""
-        lost = sum(disk in missing for disk in vdev.disks)
-        return "ONLINE" if not lost else "DEGRADED" if lost <= vdev.parity else "UNAVAIL"
-
     def health(self, pool: Pool) -> str:
         """ONLINE, DEGRADED or SUSPENDED, as `zpool list` shows it."""
-        missing = self.missing(pool)
-        states = {self.vdev_state(vdev, missing) for vdev in pool.vdevs}
-        return "SUSPENDED" if "UNAVAIL" in states else "DEGRADED" if "DEGRADED" in states else "ONLINE"
+        return self.devices.health(pool)
 
     def summary(self, pool: Pool) -> dict[str, Any]:
         """A pool as `GET disks/zfs` lists it."""

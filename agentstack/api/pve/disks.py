@@ -11,7 +11,7 @@ from agentstack.api.endpoint import Call, Json, pve
 from agentstack.errors import AgentError
 from agentstack.storage import config, signatures
 from agentstack.storage.disks import TEXTS as DISK_TEXTS
-from agentstack.storage.zfs import Pool
+from agentstack.storage.zpool import MESSAGES, Pool
 from agentstack.tasks import Task
 
 TEXTS = {
@@ -146,32 +146,29 @@ async def read_pool(call: Call) -> Json:
     health = zfs.health(pool)
     answer: dict[str, Any] = {"name": name, "leaf": 0, "errors": _ERRORS_NONE, "children": [_pool_tree(call, pool)]}
     answer["state"] = health
-    if health == "DEGRADED":
-        answer["status"] = (
-            "One or more devices could not be used because the label is missing or invalid.  Sufficient replicas exist "
-            "for the pool to continue functioning in a degraded state."
-        )
-        answer["action"] = "Replace the device using 'zpool replace'."
+    if texts := zfs.devices.explanation(pool):
+        answer["status"], answer["action"] = (text.replace("\n", " ") for text in texts)
     return answer
 
 
 def _pool_tree(call: Call, pool: Pool) -> dict[str, Any]:
     zfs = call.host.zfs
-    missing = zfs.missing(pool)
     children: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for vdev in pool.vdevs:
-        leaves = [_row(f"{path}-part1", "UNAVAIL" if path in missing else "ONLINE", leaf=1) for path in vdev.disks]
+        leaves = [_row(f"{path}-part1", zfs.devices.state(pool, path), leaf=1) for path in vdev.disks]
         if vdev.kind == "disk":
             children += leaves
             continue
         number = counts[vdev.kind] = counts.get(vdev.kind, -1) + 1
-        children.append(_row(f"{vdev.kind}-{number}", zfs.vdev_state(vdev, missing), leaf=0) | {"children": leaves})
+        children.append(
+            _row(f"{vdev.kind}-{number}", zfs.devices.vdev_state(pool, vdev), leaf=0) | {"children": leaves}
+        )
     return _row(pool.name, zfs.health(pool), leaf=0) | {"children": children}
 
 
 def _row(name: str, state: str, *, leaf: int) -> dict[str, Any]:
-    message = "cannot open" if state == "UNAVAIL" and leaf else ""
+    message = MESSAGES.get(state, "") if leaf else ""
     return {"name": name, "state": state, "read": 0, "write": 0, "cksum": 0, "msg": message, "leaf": leaf}
 
 

@@ -35,6 +35,7 @@ class Host:
         self.disk_images.mkdir(exist_ok=True)
         self.clock = Clock(scale=1000)
         self.used: set[Path] = set()
+        self.faults = SimpleNamespace(subscribe=lambda kind, apply: None)
         self.guests = SimpleNamespace(uses=lambda path: path in self.used)
         for disk in self.spec.disks:
             with (self.disk_images / f"{disk.name}.img").open("ab") as file:
