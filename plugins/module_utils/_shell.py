@@ -7,7 +7,9 @@ from __future__ import annotations
 import base64
 import binascii
 import shlex
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +60,15 @@ class Login:
         )
 
 
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its exit status, what it printed, what it complained about."""
+
+    status: int
+    text: str
+    complaint: str
+
+
 class Shell:
     """A session on one host. Raises :class:`ShellError`. ``host_key`` is as in known_hosts: ``ssh-ed25519 AAAA…``."""
 
@@ -72,10 +83,22 @@ class Shell:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session."""
         self._client.close()
 
     def run(self, words: Sequence[str], *, stdin: str = "") -> str:
         """Run one command; returns its standard output. A status other than 0 is an error with its last words."""
+        done = self.attempt(words, stdin=stdin)
+        if done.status:
+            said = " / ".join((done.complaint.strip() or done.text.strip()).splitlines()[-4:])
+            raise ShellError(f"'{shlex.join(words)}' on {self.address} ended with status {done.status}: {said}")
+        return done.text
+
+    def attempt(self, words: Sequence[str], *, stdin: str = "") -> Done:
+        """Run one command whose status is an answer as well. Raises only if it could not be run to its end."""
         line = shlex.join(words)
         try:
             source, out, err = self._client.exec_command(line, timeout=self.login.timeout)
@@ -83,13 +106,50 @@ class Shell:
                 source.write(stdin)
             source.channel.shutdown_write()
             text, complaint = out.read().decode(errors="replace"), err.read().decode(errors="replace")
-            status = out.channel.recv_exit_status()
+            return Done(out.channel.recv_exit_status(), text, complaint)
         except (OSError, paramiko.SSHException) as error:
             raise ShellError(f"'{line}' on {self.address} broke off: {error or type(error).__name__}") from error
-        if status:
-            said = " / ".join((complaint.strip() or text.strip()).splitlines()[-4:])
-            raise ShellError(f"'{line}' on {self.address} ended with status {status}: {said}")
-        return text
+
+    def read(self, path: str) -> str | None:
+        """The content of a file; None if it is not there."""
+        with self._files(path) as files:
+            try:
+                with files.open(path) as file:
+                    return str(file.read().decode("utf-8", "replace"))
+            except FileNotFoundError:
+                return None
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file whole: under another name first, which is then given the file's, so that nobody sees half."""
+        with self._files(path) as files:
+            with files.open(f"{path}.new", "w") as file:
+                file.write(text)
+            files.posix_rename(f"{path}.new", path)
+
+    def append(self, path: str, text: str) -> None:
+        """Add to the end of a file, which is made if it is missing."""
+        with self._files(path) as files, files.open(path, "a") as file:
+            file.write(text)
+
+    def remove(self, path: str) -> bool:
+        """Remove a file, or a directory with all that is in it; whether there was one."""
+        with self._files(path) as files:
+            try:
+                mode = files.lstat(path).st_mode or 0
+            except FileNotFoundError:
+                return False
+            _remove(files, path, mode)
+            return True
+
+    @contextmanager
+    def _files(self, path: str) -> Iterator[paramiko.SFTPClient]:
+        try:
+            with self._client.open_sftp() as files:
+                if (channel := files.get_channel()) is not None:
+                    channel.settimeout(self.login.timeout)
+                yield files
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise ShellError(f"{path} on {self.address}: {error or type(error).__name__}") from error
 
     def _trust(self, host_key: str | None) -> None:
         self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -140,3 +200,12 @@ def parse_key(text: str) -> paramiko.PKey:
         return paramiko.PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
     except (IndexError, binascii.Error, paramiko.SSHException) as error:
         raise InputError(f"'{text[:40]}…' is no SSH host key", hint="It looks like 'ssh-ed25519 AAAA…'.") from error
+
+
+def _remove(files: paramiko.SFTPClient, path: str, mode: int) -> None:
+    if not stat.S_ISDIR(mode):
+        files.remove(path)
+        return
+    for entry in files.listdir_attr(path):
+        _remove(files, f"{path}/{entry.filename}", entry.st_mode or 0)
+    files.rmdir(path)

@@ -213,25 +213,6 @@ def _affinity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
             first_in.setdefault(sid, where)
 
 
-def link_differences(wanted: list[Node], members: list[Mapping[str, Any]]) -> list[str]:
-    """How the links of a cluster's members (`name`, `links`: number and address) differ from those of the inventory."""
-    actual = {member["name"]: {link["number"]: link["address"] for link in member["links"]} for member in members}
-    found: list[str] = []
-    for node in wanted:
-        if node["name"] not in actual:
-            found.append(f"{node['where']}: {node['name']} is not a member of the cluster.")
-            continue
-        want = {link["number"]: link["address"] for link in node["links"]}
-        have = actual[node["name"]]
-        for number in sorted(want.keys() | have.keys()):
-            if want.get(number) != have.get(number):
-                found.append(
-                    f"{node['where']}: link {number} is {have.get(number) or 'missing'} in the cluster's "
-                    f"corosync.conf, but {want.get(number) or 'missing'} in the inventory."
-                )
-    return found
-
-
 CHECKS: tuple[Check, ...] = (
     _cluster_name,
     _node_identity,

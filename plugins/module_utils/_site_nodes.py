@@ -50,7 +50,7 @@ def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]
                 "address": own.get(str(link["number"])) or address_in(link.get("network"), address),
             }
             for link in links
-            if isinstance(link, Mapping) and "number" in link
+            if isinstance(link, Mapping) and "number" in link and link.get("state") != "absent"
         ],
     }
 

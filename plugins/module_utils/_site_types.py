@@ -47,6 +47,7 @@ OWN: dict[str, dict[str, Any]] = {
             "number": {"type": "int", "required": True},
             "network": {"type": "str"},
             "priority": {"type": "int"},
+            "state": {"type": "str", "choices": ["present", "absent"]},
         },
     },
     "pve_ceph": {

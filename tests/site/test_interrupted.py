@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TASKS = [
     "cluster : Create the cluster on its first node",
     "cluster : Join the other nodes",
-    "cluster : Read the links",
+    "options : Set the options of the cluster",
     "zfs : Create the ZFS pools",
     "ceph : Make the monitors",
     "ceph : Make an OSD",

@@ -59,6 +59,19 @@ AFFINITY: Parameters = {
     "nodes": {"pve1": 2, "pve2": 1},
 }
 
+LINK_0: Parameters = {"number": 0, "addresses": {"pve1": "{node1}", "pve2": "{node2}"}}
+LINK_1: Parameters = {"number": 1, "addresses": {"pve1": "{link1_1}", "pve2": "{link1_2}"}}
+SSH: Parameters = {
+    "ssh_user": "root",
+    "ssh_port": 2222,
+    "ssh_password": "{password}",
+    "ssh_private_key_file": None,
+    "ssh_known_hosts": None,
+    "ssh_timeout": 60,
+}
+NODES = [{"node": f"pve{n}", "address": f"{{node{n}}}", "host_key": f"{{ssh_host_key{n}}}"} for n in (1, 2)]
+LINKS: Parameters = {"nodes": NODES, "settle": 0, **SSH}
+
 # the placeholders {node1}, {link2_1} … are addresses and fingerprints of the test's own stack
 DANCES: dict[str, Dance] = {
     "preflight": Dance(
@@ -112,6 +125,13 @@ DANCES: dict[str, Dance] = {
         )
     ),
     "cluster_info": Dance(({}, {"resources": True}), reads=True),
+    "corosync_links": Dance(
+        (
+            {**LINKS, "links": [LINK_0, {**LINK_1, "priority": 20}], "allow_interruption": False, "timeout": 60},
+            {**LINKS, "links": [LINK_0, {"number": 1, "state": "absent"}], "ha_timeout": 60},
+            {**LINKS, "links": [LINK_0, {**LINK_1, "state": "present"}], "purge": True},
+        )
+    ),
     "cluster_options": Dance(
         (
             {"options": {"ha": {"shutdown_policy": "migrate"}, "max_workers": 4, "registered-tags": ["b", "a"]}},

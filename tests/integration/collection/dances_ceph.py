@@ -5,21 +5,11 @@
 from __future__ import annotations
 
 from .dances import DANCES as BASE
-from .dances import Dance, Parameters
+from .dances import NODES, SSH, Dance, Parameters
 
 CLUSTER = (("cluster", BASE["cluster"].steps[0]), ("cluster_member", BASE["cluster_member"].steps[0]))
 POOL: Parameters = {"name": "vm", "size": 2, "min_size": 1, "allow_data_loss": True}
-INSTALL: Parameters = {
-    "release": "squid",
-    "repository": "no-subscription",
-    "ssh_user": "root",
-    "ssh_port": 2222,
-    "ssh_password": "{password}",
-    "ssh_private_key_file": None,
-    "ssh_known_hosts": None,
-    "ssh_timeout": 60,
-}
-NODES = [{"node": f"pve{n}", "address": f"{{node{n}}}", "host_key": f"{{ssh_host_key{n}}}"} for n in (1, 2)]
+INSTALL: Parameters = {"release": "squid", "repository": "no-subscription", **SSH}
 
 DANCES: dict[str, Dance] = {
     "ceph_install": Dance(({**INSTALL, "nodes": NODES[:1]}, {**INSTALL, "nodes": NODES}), before=CLUSTER),

@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.quorate.pve.plugins.filter.wanted_links import wanted_links
 from ansible_collections.quorate.pve.plugins.filter.with_failback import with_failback
 from ansible_collections.quorate.pve.plugins.filter.with_priority import with_priority
-from ansible_collections.quorate.pve.plugins.module_utils._site_checks import link_differences, problems
+from ansible_collections.quorate.pve.plugins.module_utils._site_checks import problems
 from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import Node, address_in, node_table
 
 LINKS = [{"number": 0, "network": "10.0.0.0/24"}, {"number": 1, "network": "10.1.0.0/24", "priority": 20}]
@@ -92,7 +93,7 @@ WRONG: dict[str, tuple[str, Any, list[str]]] = {
     "unknown field": (
         "pve_links",
         [{"number": 1, "netwrok": "10.0.0.0/24"}],
-        ["pve_links[0] (1): netwrok is not known here; known are network, number, priority."],
+        ["pve_links[0] (1): netwrok is not known here; known are network, number, priority, state."],
     ),
     "same key": (
         "pve_replication_jobs",
@@ -193,16 +194,13 @@ def test_hosts_that_cannot_be_told_apart() -> None:
     ]
 
 
-def test_links_of_a_cluster_that_exists() -> None:
-    members = [
-        {"name": "pve1", "links": [{"number": 0, "address": "10.0.0.11"}, {"number": 1, "address": "10.1.0.11"}]},
-        {"name": "pve2", "links": [{"number": 0, "address": "10.0.0.99"}, {"number": 2, "address": "10.2.0.12"}]},
-    ]
-    assert link_differences(three(), members) == [
-        "pve2: link 0 is 10.0.0.99 in the cluster's corosync.conf, but 10.0.0.12 in the inventory.",
-        "pve2: link 1 is missing in the cluster's corosync.conf, but 10.1.0.12 in the inventory.",
-        "pve2: link 2 is 10.2.0.12 in the cluster's corosync.conf, but missing in the inventory.",
-        "pve3: pve3 is not a member of the cluster.",
+def test_links_with_the_addresses_of_all_nodes() -> None:
+    links = [LINKS[0], {**LINKS[1], "state": "absent"}, {"number": 3, "network": "10.3.0.0/24", "priority": 5}]
+    nodes = [{"name": node["name"], "links": [*node["links"], {"number": 3, "address": None}]} for node in three()]
+    assert wanted_links(nodes, links) == [
+        {"number": 0, "addresses": {"pve1": "10.0.0.11", "pve2": "10.0.0.12", "pve3": "10.0.0.13"}},
+        {"number": 1, "priority": 20, "state": "absent"},
+        {"number": 3, "addresses": {}, "priority": 5},
     ]
 
 

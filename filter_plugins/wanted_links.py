@@ -1,0 +1,1 @@
+../plugins/filter/wanted_links.py
