@@ -65,7 +65,7 @@ class Pages:
         parts = [_section("Node", _facts(await self._node()))]
         if host.kind == "pve":
             parts += await self._cluster()
-        parts.append(_section("Tasks", _table(("", "task", "on", "started", "end"), await self._tasks())))
+        parts.append(_section("Tasks", _table(("task", "of", "on", "started", "end"), await self._tasks())))
         return self._template.substitute(
             host=html.escape(host.name),
             stack=html.escape(host.stack.name),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from agentstack.api.tables import Method, Param
 from agentstack.errors import ParameterError
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+LONGEST_NUMBER = 300
+"""Digits beyond which a real server has no number either."""
+
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -159,10 +163,12 @@ def _convert(text: str, kind: str, words: Words) -> Any:
             return None
         return found if words.real_booleans else int(found)
     if kind == "integer":
-        return int(text) if _INTEGER.fullmatch(text) else None
+        return int(text) if _INTEGER.fullmatch(text) and len(text) <= LONGEST_NUMBER else None
     if kind == "number":
         if _NUMBER.fullmatch(text) is None:
             return None
         number = float(text)
+        if not math.isfinite(number):
+            return None
         return int(number) if number.is_integer() else number
     return text

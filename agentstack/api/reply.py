@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import html
 import http
 import json
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from agentstack.api.endpoint import Json
 from agentstack.errors import AgentError, ParameterError
 
 JSON_TYPE = "application/json;charset=UTF-8"
+TYPES = {"htmljs": "text/html;charset=UTF-8", "spiceconfig": "application/x-virt-viewer;charset=UTF-8"}
+"""Content types of the output formats that are not JSON."""
 
 
 @dataclass
@@ -64,6 +67,20 @@ def _extjs(reply: Reply) -> bytes:
     return dump(document)
 
 
+def _htmljs(reply: Reply) -> bytes:
+    """For forms that a browser sends by itself: it has to be able to show the answer."""
+    text = html.escape(_extjs(reply).decode(), quote=False)
+    return f"<html><body>{text}</body></html>".encode()
+
+
+def _spiceconfig(reply: Reply) -> bytes:
+    """The file that a viewer is started with; an error is its text."""
+    if reply.failed:
+        return (reply.message or reply.reason).encode()
+    data = reply.data if isinstance(reply.data, dict) else {}
+    return "".join(["[virt-viewer]\n", *(f"{name}={value}\n" for name, value in data.items())]).encode()
+
+
 def _pbs_json(reply: Reply) -> bytes:
     """An error is plain text, whatever the content type says (facts §20.1)."""
     if reply.failed:
@@ -73,5 +90,10 @@ def _pbs_json(reply: Reply) -> bytes:
 
 Writer = Callable[[Reply], bytes]
 
-PVE_WRITERS: Mapping[str, Writer] = {"json": _pve_json, "extjs": _extjs}
+PVE_WRITERS: Mapping[str, Writer] = {
+    "json": _pve_json,
+    "extjs": _extjs,
+    "htmljs": _htmljs,
+    "spiceconfig": _spiceconfig,
+}
 PBS_WRITERS: Mapping[str, Writer] = {"json": _pbs_json, "extjs": _extjs}

@@ -20,6 +20,11 @@ from agentstack.errors import AgentError
 VERBS = ("GET", "POST", "PUT", "DELETE")
 LARGEST_BODY = 512 * 1024
 MOST_HEADERS = 64
+LARGEST_HEAD = 8 * 1024
+"""Bytes of all header lines together (facts §1.1)."""
+
+DEEPEST = 512
+"""Objects and arrays of a JSON body inside each other, the parser's own limit there."""
 
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
@@ -88,12 +93,19 @@ def credentials(request: BaseRequest, dialect: Dialect) -> Credentials:
 
 async def parameters(request: BaseRequest) -> dict[str, Any]:
     """Query and body parameters by name; a repeated key gives a list. The query wins over the body."""
-    if len(request.headers) > MOST_HEADERS:
-        raise unsupported("too many http header lines")
+    _check_head(request)
     found = await _body(request)
     found |= _collect(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
     found.pop("_dc", None)
     return found
+
+
+def _check_head(request: BaseRequest) -> None:
+    if len(request.headers) > MOST_HEADERS:
+        raise unsupported("too many http header lines")
+    # each line has a colon, a blank and its end besides
+    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > LARGEST_HEAD:
+        raise unsupported("http header too large")
 
 
 async def _body(request: BaseRequest) -> dict[str, Any]:
@@ -118,7 +130,18 @@ async def _body(request: BaseRequest) -> dict[str, Any]:
         raise unsupported("malformed JSON string") from None
     if not isinstance(document, dict):
         raise unsupported("malformed JSON string: not an object")
+    if _depth(document) > DEEPEST:
+        raise unsupported("json text or perl structure exceeds maximum nesting level")
     return document
+
+
+def _depth(document: Any) -> int:
+    """How many objects and arrays lie inside each other; no recursion, whose limit a caller could reach."""
+    depth, level = 0, [document]
+    while level := [found for found in level if isinstance(found, (dict, list))]:
+        depth += 1
+        level = [inner for found in level for inner in (found.values() if isinstance(found, dict) else found)]
+    return depth
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import zlib
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -21,7 +22,7 @@ from agentstack.api.dispatch import Dispatcher, Found
 from agentstack.api.disturb import Disturber
 from agentstack.api.pages import Pages
 from agentstack.api.proxy import HEADER, Answer, Proxy, ProxyError
-from agentstack.api.reply import JSON_TYPE, Reply, refusal
+from agentstack.api.reply import JSON_TYPE, TYPES, Reply, refusal
 from agentstack.api.transport import Listener
 from agentstack.errors import AgentError, ParameterError
 
@@ -36,11 +37,16 @@ PAUSE_AFTER_401 = 3.0
 COMPRESS_FROM = 1024
 """Bodies longer than this are compressed if the client can read it."""
 
-LARGEST_LINE = 8190
+LARGEST_LINE = 64 * 1024
+"""What the parser takes; how large a head may really be is said in `request`, in the server's words."""
+
 SHUTDOWN = 1.0
 """Real seconds for running requests at the end."""
 
 ANYBODY = Identity("")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""What a caller's words may hold, but no line of a head."""
 
 
 def load_branches(package: str) -> None:
@@ -169,14 +175,15 @@ class ApiServer:
         raise Unauthorized("No ticket")
 
     def _write(self, reply: Reply, form: str, incoming: BaseRequest) -> Response:
-        failed = reply.failed
+        failed, reason = reply.failed, _CONTROL.sub(" ", reply.reason)
         if failed and reply.message is None:
-            return self._finish(Response(status=reply.status, reason=reply.reason), incoming, failed=True)
+            return self._finish(Response(status=reply.status, reason=reason), incoming, failed=True)
         body = self.dialect.writers[form](reply)
-        if form != "json" and reply.message is not None:
+        if form in ("extjs", "htmljs") and reply.message is not None:
             # extjs clients look into the body only (facts §1.1)
-            reply, failed = Reply(), False
-        response = Response(status=reply.status, reason=reply.reason, headers={hdrs.CONTENT_TYPE: JSON_TYPE})
+            reply, failed, reason = Reply(), False, "OK"
+        kind = TYPES.get(form, JSON_TYPE)
+        response = Response(status=reply.status, reason=reason, headers={hdrs.CONTENT_TYPE: kind})
         response.body = _compress(body, response, incoming)
         return self._finish(response, incoming, failed=failed)
 
