@@ -8,13 +8,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._client import Client
 from ._errors import StateError
 from ._wait import wait_until
+
+SERVICES = {"qemu": "vm", "lxc": "ct"}
+"""Kind of a guest -> first part of its resource's name."""
 
 # Status text: `vm:100 (pve1, started)`, `pve2 (idle, watchdog standby, Sat Nov 21 19:53:55 2026)`, `pve3 (active, ...)`
 _SERVICE = re.compile(r"\S+ \((?P<node>[^,)]*), (?P<state>[^)]*)\)")
@@ -120,6 +123,37 @@ def wait_for_services(client: Client, targets: Mapping[str, str | None], timeout
         clock=client.clock,
         describe=lambda: "; ".join(_waiting(seen, targets)[:5]),
     )
+
+
+def wait_for_rest_of(client: Client, sids: Collection[str], timeout: float) -> None:
+    """Wait until the manager has taken up what was written now, and the running ones of these services are at rest.
+
+    A round of the manager that was under way has not seen it; the one after that has.
+    """
+    seen = read_status(client)
+    stamps = {seen.master["timestamp"] if seen.master else None}
+
+    def busy() -> list[str]:
+        services = [service for sid, service in seen.services.items() if sid in sids]
+        if not any(service.request_state == "started" for service in services):
+            return []
+        texts = [f"{service.sid} is {service.state}" for service in services if not service.at_rest]
+        return texts + (["the manager has not made a round yet"] if len(stamps) <= 2 else [])
+
+    def look() -> bool | None:
+        nonlocal seen
+        seen = read_status(client)
+        stamps.add(seen.master["timestamp"] if seen.master else None)
+        return None if busy() else True
+
+    if busy():
+        wait_until(
+            look,
+            timeout=timeout,
+            what="what the HA manager makes of it",
+            clock=client.clock,
+            describe=lambda: "; ".join(busy()[:5]),
+        )
 
 
 def _waiting(status: HaStatus, targets: Mapping[str, str | None]) -> list[str]:

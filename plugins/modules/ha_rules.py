@@ -53,9 +53,19 @@ options:
         description: Whether the resources run on no other node, even if none of these is online (V(node-affinity)).
         type: bool
       resources:
-        description: Resources such as V(vm:101).
+        description: All the resources, such as V(vm:101).
         type: list
         elements: str
+      add_resources:
+        description: Resources that are to belong to it beside those that do already.
+        type: list
+        elements: str
+        default: []
+      remove_resources:
+        description: Resources that are not to belong to it any more; the others stay. A rule keeps at least one.
+        type: list
+        elements: str
+        default: []
       affinity:
         description: Whether the resources stay together (V(positive)) or apart (V(negative)) (V(resource-affinity)).
         type: str
@@ -71,6 +81,16 @@ options:
       disabled:
         description: Whether the rule is switched off (Proxmox VE 9).
         type: bool
+  wait:
+    description:
+      - Whether to wait, after a change, until the HA manager has acted on it and the running resources of the changed
+        rules are at rest.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait for that. The manager acts every ten seconds.
+    type: int
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -84,6 +104,13 @@ EXAMPLES = r"""
         resources: ["vm:101", "vm:102"]
       - {name: web-apart, type: resource-affinity, affinity: negative, resources: ["vm:103", "vm:104"]}
     purge: true
+
+- name: One more web server, one less
+  quorate.pve.ha_rules:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    rules:
+      - {name: web, add_resources: ["vm:105"], remove_resources: ["vm:101"]}
 """
 
 RETURN = r"""
@@ -125,22 +152,28 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._api import Api
 from ansible_collections.quorate.pve.plugins.module_utils._collection import Collection
 from ansible_collections.quorate.pve.plugins.module_utils._errors import ApiError
-from ansible_collections.quorate.pve.plugins.module_utils._ha_affinity import RULES, HaGroups, HaRules
+from ansible_collections.quorate.pve.plugins.module_utils._ha_affinity import (
+    RULES,
+    WAITING,
+    HaGroups,
+    HaRules,
+    with_members,
+)
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
 
-ARGUMENT_SPEC = arguments(**RULES.argument_spec(), **PURGE)
+ARGUMENT_SPEC = arguments(**with_members(RULES.argument_spec(), RULES.option), **PURGE, **WAITING)
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Rules if the server has them, else groups."""
-    api = Api.open(params, check_mode)
-    collection: Collection = HaRules(api, params)
-    try:
-        return collection.manage()
-    except ApiError as error:
-        if not (error.unknown_path and error.method == "GET"):
-            raise
-    return HaGroups(api, params).manage()
+    with Api.open(params, check_mode) as api:
+        collection: Collection = HaRules(api, params)
+        try:
+            return collection.manage()
+        except ApiError as error:
+            if not (error.unknown_path and error.method == "GET"):
+                raise
+        return HaGroups(api, params).manage()
 
 
 def main() -> None:
