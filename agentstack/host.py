@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agentstack.faults.host import Faults
     from agentstack.guests.guests import Guests
     from agentstack.guests.tunnel import TunnelServer
+    from agentstack.hardware import Hardware
     from agentstack.manager import Manager
     from agentstack.network.cards import Cards
     from agentstack.notify import ClusterNotifications
@@ -75,6 +76,7 @@ class Entry:
 PARTS = (
     Entry("faults", "agentstack.faults.host", "Faults", ("pve", "pbs", "witness")),
     Entry("network", "agentstack.network.cards", "Cards", ("pve", "pbs", "witness")),
+    Entry("hardware", "agentstack.hardware", "Hardware", ("pve", "pbs", "witness")),
     Entry("cluster", "agentstack.cluster.membership", "Membership"),
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
     Entry("certificates", "agentstack.certificates", "Certificates"),
@@ -122,6 +124,7 @@ class Host:
     disks: Disks
     faults: Faults
     files: ClusterFiles
+    hardware: Hardware
     guests: Guests
     manager: Manager
     migration: TunnelServer

@@ -18,6 +18,7 @@ HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 DIRECTORIES = (
     "etc/corosync",
+    "etc/default",
     "etc/network",
     "etc/pve",
     "etc/ssh",
@@ -71,10 +72,14 @@ def public_facts(root: Path) -> dict[str, Any]:
 
 def _configuration(stack: Stack, spec: HostSpec) -> dict[str, str]:
     others = "".join(f"{host.address} {host.name}.{stack.name}.test {host.name}\n" for host in stack.hosts.values())
+    module = f"WATCHDOG_MODULE={spec.watchdog}" if spec.watchdog != "softdog" else "#WATCHDOG_MODULE=ipmi_watchdog"
+    watchdog = f"# select watchdog module (default is softdog)\n{module}\n"
     return {
         "etc/hostname": f"{spec.name}\n",
         "etc/hosts": f"127.0.0.1 localhost.localdomain localhost\n{others}",
         "etc/network/interfaces": _interfaces(stack, spec),
+        "etc/timezone": f"{spec.timezone}\n",
+        **({"etc/default/pve-ha-manager": watchdog} if spec.kind == "pve" else {}),
         "etc/resolv.conf": f"search {stack.name}.test\nnameserver 127.0.0.1\n",
     }
 
@@ -83,7 +88,7 @@ def _interfaces(stack: Stack, spec: HostSpec) -> str:
     """The management address on a bridge, as the installer sets it up; every other network on a port of its own."""
     text = "auto lo\niface lo inet loopback\n"
     for number, (name, address) in enumerate(spec.addresses.items()):
-        port, mtu = f"nic{number}", stack.networks[name].mtu
+        port, mtu = spec.nics[name].interface, spec.nics[name].mtu
         settings = f"\taddress {address}/24\n" + (f"\tmtu {mtu}\n" if mtu != 1500 else "")
         if number == 0 and spec.kind == "pve":
             text += f"\niface {port} inet manual\n\nauto vmbr0\niface vmbr0 inet static\n{settings}"

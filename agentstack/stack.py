@@ -67,10 +67,30 @@ class Network:
 
 
 @dataclass(frozen=True)
-class HostSpec:
-    """One host. `number` is the last byte of its addresses; `memory` in bytes; `clock_offset` in seconds.
+class Nic:
+    """A host's card on a network. `speed` in Mbit/s, `mtu` in bytes; `vlan`: the network comes tagged over a card that
+    carries another one, too."""
 
-    `addresses` by network name, the management network first.
+    name: str
+    speed: int
+    mtu: int
+    driver: str
+    mac: str
+    vlan: int | None = None
+
+    @property
+    def interface(self) -> str:
+        """The interface that carries the network's packets."""
+        return self.name if self.vlan is None else f"{self.name}.{self.vlan}"
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """One host. `number` is the last byte of its addresses; `clock_offset` in seconds; `memory`, `swap` and how much
+    of it is used in bytes; `load`: load average, None for what the guests need; `watchdog`: the module of its
+    watchdog, and whether there is a device for it; `packages`: Debian packages that it has from the start.
+
+    `addresses` and `nics` by network name, the management network first.
     """
 
     name: str
@@ -84,6 +104,14 @@ class HostSpec:
     clock_offset: float
     disks: tuple[Disk, ...]
     addresses: dict[str, str] = field(hash=False)
+    nics: dict[str, Nic] = field(hash=False, default_factory=dict)
+    swap: int = 0
+    swap_used: int = 0
+    load: float | None = None
+    watchdog: str = "softdog"
+    watchdog_device: bool = True
+    timezone: str = "UTC"
+    packages: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

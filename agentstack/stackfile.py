@@ -23,11 +23,13 @@ from typing import Any
 import yaml
 
 from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, repeated_key, text
-from agentstack.stack import RELEASES, ClusterSpec, Disk, DiskType, GuestSpec, HostSpec, Kind, Network, Stack
+from agentstack.stack import RELEASES, ClusterSpec, Disk, DiskType, GuestSpec, HostSpec, Kind, Network, Nic, Stack
 from agentstack.units import parse_duration, parse_size
 
 HOST_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?", "a host name: letters, digits and -")
 NETWORK_NAME = matching(r"[a-zA-Z][a-zA-Z0-9_-]{0,14}", "a network name: a letter, then letters, digits, - and _")
+MODULE_NAME = matching(r"[A-Za-z0-9_]{1,56}", "the name of a kernel module")
+NIC_NAME = matching(r"[a-z][a-z0-9]{0,10}", "the name of a network card: nic0, eno1")
 STACK_NAME = matching(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,31}", "a stack name: letters, digits, . _ and -")
 CLUSTER_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,13}[a-zA-Z0-9])?", "a cluster name: at most 15 letters, digits, -")
 
@@ -67,7 +69,7 @@ def loads(source: str, name: str = "stack.yml", net: int | None = None) -> Stack
 
 def _stack(reader: Reader, net: int | None) -> Stack:
     networks = _networks(reader)
-    hosts = _hosts(reader, tuple(networks))
+    hosts = _hosts(reader, networks)
     stack = Stack(
         name=reader.take("name", STACK_NAME, "stack"),
         net=reader.take("net", integer(1, 254), net or 0),
@@ -99,12 +101,14 @@ def _networks(reader: Reader) -> dict[str, Network]:
     return networks
 
 
-def _hosts(reader: Reader, networks: tuple[str, ...]) -> dict[str, HostSpec]:
+def _hosts(reader: Reader, networks: dict[str, Network]) -> dict[str, HostSpec]:
     defaults = reader.section("defaults", {})
     common = {
         "memory": defaults.take("memory", parse_size, 16 * 2**30),
         "cpus": defaults.take("cpus", integer(1, 8192), 8),
         "site": defaults.take("site", text, "dc1"),
+        "swap": defaults.take("swap", parse_size, 0),
+        "timezone": defaults.take("timezone", text, "UTC"),
     }
     default_release = defaults.take("version", text, None)
     known = {release for releases in RELEASES.values() for release in releases}
@@ -125,6 +129,8 @@ def _hosts(reader: Reader, networks: tuple[str, ...]) -> dict[str, HostSpec]:
         if last_byte in numbers:
             raise entry.error(f"{last_byte} is already the address of {numbers[last_byte]}", "address")
         numbers[last_byte] = name
+        nics = _nics(entry, networks, name)
+        watchdog = entry.section("watchdog", {})
         hosts[name] = HostSpec(
             name=name,
             kind=kind,
@@ -136,19 +142,50 @@ def _hosts(reader: Reader, networks: tuple[str, ...]) -> dict[str, HostSpec]:
             site=entry.take("site", text, common["site"]),
             clock_offset=entry.take("clock_offset", number(-1e9, 1e9), 0.0),
             disks=_disks(entry, name),
-            addresses=dict.fromkeys(_attached(entry, networks), ""),
+            addresses=dict.fromkeys(nics, ""),
+            nics=nics,
+            swap=entry.take("swap", parse_size, common["swap"]),
+            swap_used=entry.take("swap_used", parse_size, 0),
+            load=entry.take("load", number(0, 1e6), None),
+            watchdog=watchdog.take("module", MODULE_NAME, "softdog"),
+            watchdog_device=watchdog.take("device", boolean, True),
+            timezone=entry.take("timezone", text, common["timezone"]),
+            packages=entry.words("packages", text, ()),
         )
+        watchdog.done()
+        if hosts[name].swap_used > hosts[name].swap:
+            raise entry.error("is more than there is swap", "swap_used")
         entry.done()
     if not hosts:
         raise reader.error("at least one host is needed", "hosts")
     return hosts
 
 
-def _attached(entry: Reader, networks: tuple[str, ...]) -> tuple[str, ...]:
-    chosen = entry.words("networks", choice(*networks), networks)
-    if networks[0] not in chosen:
-        raise entry.error(f"every host needs the management network ({networks[0]})", "networks")
-    return tuple(network for network in networks if network in chosen)
+def _nics(host: Reader, networks: dict[str, Network], host_name: str) -> dict[str, Nic]:
+    """The host's cards by network: `networks` is a list of names, or a mapping of names to what the cards are like."""
+    names = tuple(networks)
+    if isinstance(host.data.get("networks"), dict):
+        entries = dict(host.entries("networks", choice(*names)))
+    else:
+        entries = {name: Reader({}, (), "", None) for name in host.words("networks", choice(*names), names)}
+    if names[0] not in entries:
+        raise host.error(f"every host needs the management network ({names[0]})", "networks")
+    nics: dict[str, Nic] = {}
+    for network in (network for network in networks.values() if network.name in entries):
+        entry = entries[network.name]
+        name = entry.take("nic", NIC_NAME, f"nic{len(nics)}")
+        shared = any(nic.name == name for nic in nics.values())
+        mark = hashlib.sha256(f"{host_name}/{name}".encode()).hexdigest()
+        nics[network.name] = Nic(
+            name=name,
+            speed=entry.take("speed", integer(10, 400_000), network.speed),
+            mtu=entry.take("mtu", integer(576, 65520), network.mtu),
+            driver=entry.take("driver", MODULE_NAME, "ixgbe"),
+            mac=":".join(["bc", "24", "11", mark[0:2], mark[2:4], mark[4:6]]),
+            vlan=entry.take("vlan", integer(1, 4094), 10 * network.index if shared else None),
+        )
+        entry.done()
+    return nics
 
 
 def _disks(host: Reader, host_name: str) -> tuple[Disk, ...]:

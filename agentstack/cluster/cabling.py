@@ -59,11 +59,17 @@ PERFECT = Wire()
 class Cabling:
     """The networks of a stack: which address hangs on which network, and what is wrong with them at present."""
 
-    def __init__(self, plugs: Mapping[str, Plug], wires: Mapping[str, Wire] | None = None) -> None:
+    def __init__(
+        self,
+        plugs: Mapping[str, Plug],
+        wires: Mapping[str, Wire] | None = None,
+        cards: Mapping[str, int] | None = None,
+    ) -> None:
         """`plugs`: address (or a name that resolves to it) -> the connection it belongs to; `wires`: network -> what
-        its switch does to packets."""
+        its switch does to packets; `cards`: address -> MTU of the card that has it."""
         self.plugs = dict(plugs)
         self.wires = dict(wires or {})
+        self.cards = dict(cards or {})
         self.down: set[Plug] = set()
         self.walls: set[tuple[str, frozenset[str]]] = set()
         """(network, pair of hosts) that do not hear each other although both are plugged in."""
@@ -114,7 +120,7 @@ class Cabling:
             return None
         one, other = self.plugs[source], self.plugs[target]
         wire = self.wires.get(one.network, PERFECT)
-        ends = PERFECT
+        ends = Wire(mtu=min(self.cards.get(source, LARGEST), self.cards.get(target, LARGEST)))
         for fault in self.faults:
             host, network = _ends(fault)
             if host is None and network == one.network:
@@ -148,5 +154,10 @@ def cabling_of(stack: Stack) -> Cabling:
         {
             network.name: Wire(network.latency, network.jitter, network.loss, network.mtu)
             for network in stack.networks.values()
+        },
+        {
+            address: host.nics[network].mtu
+            for host in stack.hosts.values()
+            for network, address in host.addresses.items()
         },
     )

@@ -49,6 +49,8 @@ class LinkView:
     number: int
     address: str
     connected: dict[int, bool]
+    mtu: dict[int, int]
+    """Of the path to each node that is connected, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,12 @@ class Membership:
         own = next((node for node in self.config.nodes if node.nodeid == self.node_id), None)
         peers = sorted(node.nodeid for node in self.config.nodes if node is not own)
         return [
-            LinkView(number, address, {peer: peer in self.corosync.links.get(number, ()) for peer in peers})
+            LinkView(
+                number,
+                address,
+                {peer: peer in self.corosync.links.get(number, ()) for peer in peers},
+                self.corosync.links.get(number, {}),
+            )
             for number, address in sorted(own.addresses.items() if own is not None else ())
         ]
 

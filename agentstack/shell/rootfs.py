@@ -76,11 +76,15 @@ class RootFs:
     def read(self, path: str) -> bytes:
         """The content of a file; OSError as from the kernel."""
         place = self.resolve(path)
+        if (shown := self.host.hardware.file(place.path)) is not None:
+            return shown
         return place.local.read_bytes() if place.cluster is None else self.host.files.read(place.cluster)
 
     def exists(self, path: str) -> bool:
         """Whether the path leads to something."""
         place = self.resolve(path)
+        if self.host.hardware.file(place.path) is not None:
+            return True
         return place.local.exists() if place.cluster is None else self.host.files.exists(place.cluster)
 
     def is_directory(self, path: str) -> bool:

@@ -85,8 +85,10 @@ def link_status(host: Host) -> str:
     return "\n".join(lines) + "\n"
 
 
-MTU = 1397
-"""What knet finds on an Ethernet link with an MTU of 1500."""
+OVERHEAD = 103
+"""Bytes of a packet that are not corosync's data: an Ethernet link with an MTU of 1500 shows 1397."""
+LARGEST = 65535
+"""knet does not look for larger packets."""
 
 
 def node_status(host: Host) -> str:
@@ -101,6 +103,8 @@ def node_status(host: Host) -> str:
         for link in links:
             state = "connected" if link.connected.get(node.nodeid) else "disconnected"
             way = f"{link.address}->{node.addresses.get(link.number, '')}"
-            text += f"   LINK: {link.number} udp ({way}) enabled {state} mtu: {MTU}\n"
+            # a link that is down shows what was found before; nothing has been at the start
+            mtu = min(link.mtu.get(node.nodeid, 0), LARGEST) - OVERHEAD
+            text += f"   LINK: {link.number} udp ({way}) enabled {state} mtu: {max(mtu, 0) or 485}\n"
         text += "\n"
     return text

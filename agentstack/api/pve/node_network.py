@@ -52,7 +52,7 @@ _ADDRESSES = tuple(f"{name}{end}" for end in ("", "6") for name in ("address", "
 
 def physical(host: Host) -> list[str]:
     """The network cards of a host: one for each network that it is on."""
-    return [f"nic{number}" for number in range(len(host.addresses))]
+    return list(dict.fromkeys(nic.name for nic in host.spec.nics.values()))
 
 
 def _read(host: Host, name: str) -> dict[str, Interface]:

@@ -33,7 +33,7 @@ async def status(call: Call) -> Json:
     figures = host.pvestatd.node(host.guests.status_rows())
     root = host.storage.root_filesystem()
     cpus, memory = host.spec.cpus, host.spec.memory
-    load = f"{figures['cpu'] * cpus:.2f}"
+    load, swap = f"{host.hardware.load:.2f}", host.spec.swap
     return {
         "uptime": host.pvestatd.uptime,
         "loadavg": [load, load, load],
@@ -56,7 +56,7 @@ async def status(call: Call) -> Json:
             "free": memory - figures["mem"],
             **({} if host.release.startswith("8.") else {"available": memory - figures["mem"]}),
         },
-        "swap": {"total": 0, "used": 0, "free": 0},
+        "swap": {"total": swap, "used": host.spec.swap_used, "free": swap - host.spec.swap_used},
         "rootfs": {"total": root.total, "used": root.used, "free": root.total - root.used, "avail": root.available},
         "ksm": {"shared": 0},
         "kversion": f"Linux {host.kernel}",
