@@ -42,7 +42,7 @@ _OPTIONS = frozenset(
 )
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("all", "enabled", "protected", "quiet", "remove", "repeat-missed"), "boolean"),
-    **dict.fromkeys(("stdexcludes", "stop"), "boolean"),
+    **dict.fromkeys(("enable-new", "stdexcludes", "stop"), "boolean"),
     **dict.fromkeys(("bwlimit", "ionice", "lockwait", "stopwait", "pigz", "zstd"), "integer"),
 }
 _OBJECTS = ("prune-backups", "fleecing", "performance")
@@ -53,7 +53,9 @@ JOBS_CFG = SectionFile(
     {
         "vzdump": SectionType(("schedule",), frozenset(), _OPTIONS),
         "realm-sync": SectionType(
-            ("schedule", "realm"), frozenset({"realm"}), frozenset({"comment", "enabled", "scope", "remove-vanished"})
+            ("schedule", "realm"),
+            frozenset({"realm"}),
+            frozenset({"comment", "enable-new", "enabled", "scope", "remove-vanished"}),
         ),
     },
     _KINDS,

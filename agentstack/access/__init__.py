@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from agentstack import pam
 from agentstack.access import acl
 from agentstack.access.identity import ROOT, Identity, Unauthorized
+from agentstack.access.realms import Realms
 from agentstack.access.roles import builtin_roles, privileges
+from agentstack.access.second_factor import HALF, SecondFactors
 from agentstack.access.tickets import Signer
 from agentstack.access.user_cfg import UserCfg, format_user_cfg, parse_user_cfg
 from agentstack.errors import AgentError, ParameterError
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ROOT", "Access", "Identity", "Unauthorized"]
 
-PUBLIC_KEY, PRIVATE_KEY, CSRF_KEY = "authkey.pub", "priv/authkey.key", "pve-www.key"
+PUBLIC_KEY, OLD_KEY, PRIVATE_KEY, CSRF_KEY = "authkey.pub", "authkey.pub.old", "priv/authkey.key", "pve-www.key"
 USERS, SHADOW, TOKENS = "user.cfg", "priv/shadow.cfg", "priv/token.cfg"
 KEY_BITS = 2048
+KEY_LIFE = 24 * 60 * 60
+"""Seconds (wall clock) after which a new key signs tickets; the one before is good for those that it has signed."""
 
 PREFIX = "PVE"
 
@@ -39,23 +43,40 @@ class Access:
         self.host = host
         self._cfg: tuple[str, UserCfg] = ("", parse_user_cfg(""))
         self._signer: tuple[bytes, Signer] | None = None
+        self.factors = SecondFactors(host)
+        self.realms = Realms(host)
 
     async def start(self) -> None:
         """Make the keys of tickets where the cluster has none yet."""
         files = self.host.files
         if files.mounted and not files.exists(PUBLIC_KEY):
-            key = rsa.generate_private_key(65537, KEY_BITS)
-            await files.write(
-                PRIVATE_KEY, key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-            )
-            await files.write(
-                PUBLIC_KEY, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            )
+            await self._new_key()
         if files.mounted and not files.exists(CSRF_KEY):
             await files.write(CSRF_KEY, secrets.token_hex(32) + "\n")
 
     async def stop(self) -> None:
         """Nothing runs by itself here."""
+
+    async def _new_key(self) -> None:
+        key = rsa.generate_private_key(65537, KEY_BITS)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        await self.host.files.write(PRIVATE_KEY, private)
+        await self.host.files.write(PUBLIC_KEY, public)
+
+    def _key_is_old(self) -> bool:
+        return self.host.clock.now() - self.host.files.mtime(PUBLIC_KEY) >= KEY_LIFE
+
+    async def rotate_key(self) -> None:
+        """Sign with a new key when the present one is a day old; never without quorum (facts §3.1)."""
+        files = self.host.files
+        if not files.mounted or not files.quorate or not files.exists(PUBLIC_KEY) or not self._key_is_old():
+            return
+        async with files.lock("authkey"):
+            # another node may have been faster
+            if self._key_is_old():
+                await files.write(OLD_KEY, files.read(PUBLIC_KEY))
+                await self._new_key()
 
     @property
     def cfg(self) -> UserCfg:
@@ -142,7 +163,8 @@ class Access:
         try:
             public = files.read(PUBLIC_KEY)
             if self._signer is None or self._signer[0] != public:
-                signer = Signer(PREFIX, files.read(PRIVATE_KEY), public, files.read(CSRF_KEY))
+                old = files.read(OLD_KEY) if files.exists(OLD_KEY) else b""
+                signer = Signer(PREFIX, files.read(PRIVATE_KEY), public, files.read(CSRF_KEY), old)
                 self._signer = (public, signer)
         except FileNotFoundError:
             raise Unauthorized() from None
@@ -152,9 +174,31 @@ class Access:
         """Check a password, or a ticket in its place: one's own, or root@pam's for anybody (facts §3.1)."""
         if not self.is_enabled(userid):
             raise Unauthorized("authentication failure")
-        renewed = self.signer.verify(password, self.host.clock.now())
-        if renewed not in (userid, ROOT) and not self.password_fits(userid, password):
+        if not self._renews(userid, password) and not self.password_fits(userid, password):
             raise Unauthorized("authentication failure")
+
+    def _renews(self, userid: str, password: str) -> bool:
+        return self.signer.verify(password, self.host.clock.now()) in (userid, ROOT)
+
+    async def sign_in(self, userid: str, password: str, otp: str | None, challenge: str | None) -> str | None:
+        """Check password and second factor; a half ticket if that is still to come (facts §3.2), else None."""
+        if challenge is not None:
+            asked = self.signer.verify(challenge, self.host.clock.now(), bound=userid)
+            if otp is not None or not self.is_enabled(userid) or not (asked or "").startswith(HALF):
+                raise Unauthorized("authentication failure")
+            await self.factors.check(userid, password)
+            return None
+        self.login(userid, password)
+        # who renews a ticket has shown everything before
+        question = None if self._renews(userid, password) else self.factors.question(userid)
+        if question is None:
+            if self.realms.requires_factor(userid) and not self._renews(userid, password):
+                raise Unauthorized("authentication failure")
+            return None
+        if otp is None:
+            return self.signer.ticket(question, self.host.clock.now(), bound=userid)
+        await self.factors.check(userid, otp)
+        return None
 
     def new_ticket(self, userid: str) -> tuple[str, str]:
         """A ticket and the CSRF token that belongs to it."""

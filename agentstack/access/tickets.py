@@ -37,46 +37,66 @@ def _fresh(issued: int, now: float) -> bool:
     return -SKEW <= now - issued <= LIFE
 
 
+def _signed(plain: str, bound: str) -> bytes:
+    return f"{plain}:{bound}".encode() if bound else plain.encode()
+
+
 @dataclass
 class Signer:
-    """The key pair that tickets are signed with, and the secret behind CSRF tokens."""
+    """The key pair that tickets are signed with, and the secret behind CSRF tokens.
+
+    `old`: the public key before the present one; tickets signed with it stay good for their life.
+    """
 
     prefix: str
     private: bytes
     public: bytes
     secret: bytes
+    old: bytes = b""
     _verified: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         private = load_pem_private_key(self.private, None)
         public = load_pem_public_key(self.public)
-        if not isinstance(private, rsa.RSAPrivateKey) or not isinstance(public, rsa.RSAPublicKey):
+        keys = [public, load_pem_public_key(self.old)] if self.old else [public]
+        self._publics = [key for key in keys if isinstance(key, rsa.RSAPublicKey)]
+        if not isinstance(private, rsa.RSAPrivateKey) or len(self._publics) < len(keys):
             raise TypeError("the key of tickets is an RSA key")
-        self._private, self._public = private, public
+        self._private = private
 
-    def ticket(self, user: str, now: float) -> str:
-        """A new ticket for a user (or for what stands in a user's place, as `!tfa!…`)."""
+    def ticket(self, user: str, now: float, bound: str = "") -> str:
+        """A new ticket for a user (or for what stands in a user's place, as `!tfa!…`, `bound` to the user)."""
         plain = f"{self.prefix}:{quote(user, safe='@!$ -_.')}:{int(now):08X}"
-        signature = self._private.sign(plain.encode(), padding.PKCS1v15(), hashes.SHA256())
+        signature = self._private.sign(_signed(plain, bound), padding.PKCS1v15(), hashes.SHA256())
         return f"{plain}::{base64.b64encode(signature).decode()}"
 
-    def verify(self, ticket: str, now: float) -> str | None:
+    def verify(self, ticket: str, now: float, bound: str = "") -> str | None:
         """The user of a ticket that is genuine and neither too old nor from the future; else None."""
-        found = self._verified.get(ticket)
+        found = self._verified.get(f"{ticket}{bound}")
         if found is None:
             match = _TEXT.fullmatch(ticket)
             if match is None or match["prefix"] != self.prefix:
                 return None
-            try:
-                signature = base64.b64decode(match["signature"], validate=True)
-                self._public.verify(signature, match["plain"].encode(), padding.PKCS1v15(), hashes.SHA256())
-            except (InvalidSignature, ValueError):
+            if not self._is_genuine(_signed(match["plain"], bound), match["signature"]):
                 return None
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
-            found = self._verified[ticket] = (unquote(match["user"]), int(match["time"], 16))
+            found = self._verified[f"{ticket}{bound}"] = (unquote(match["user"]), int(match["time"], 16))
         user, issued = found
         return user if _fresh(issued, now) else None
+
+    def _is_genuine(self, text: bytes, signature: str) -> bool:
+        try:
+            raw = base64.b64decode(signature, validate=True)
+        except ValueError:
+            return False
+        for key in self._publics:
+            try:
+                key.verify(raw, text, padding.PKCS1v15(), hashes.SHA256())
+            except InvalidSignature:
+                continue
+            return True
+        return False
 
     def csrf_token(self, user: str, now: float) -> str:
         """A token that has to come with every write of a user who came with a ticket."""

@@ -1,62 +1,138 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""/access/domains and /access/tfa, as far as they list (facts §3.2, §17)."""
+"""/access/domains and the jobs that synchronise realms (facts §17)."""
 
 from __future__ import annotations
 
-from agentstack._shared.section_config import config_digest, parse_section_config
+from typing import Any
+
+from agentstack._shared import calendar_event
+from agentstack.access.realms import SYNC_SCHEMA, TFA_SCHEMA
+from agentstack.api import formats
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
-from agentstack.api.pve.access_users import no_such_user
-from agentstack.errors import AgentError
+from agentstack.backup_jobs import JOBS_CFG
+from agentstack.errors import AgentError, ParameterError
+from agentstack.sections import Entry
+from agentstack.timezone import zone
 
-FILE = "domains.cfg"
-BUILTIN = {
-    "pam": {"type": "pam", "comment": "Linux PAM standard authentication"},
-    "pve": {"type": "pve", "comment": "Proxmox VE authentication server"},
+TEXTS = {
+    "job_exists": "Job '{id}' already exists",
+    "job_missing": "No such job '{id}'",
+    "no_such_realm": "realm '{realm}' does not exist",
+    "cannot_sync": "Cannot sync realm type '{type}'! Only LDAP/AD realms can be synced.",
+    "missing": "property is missing and it is not optional",
 }
 
+_CONTROL = frozenset({"realm", "type", "delete", "digest"})
+_JOB_CONTROL = frozenset({"id", "delete", "digest"})
 
-def _domains(text: str) -> dict[str, dict[str, str]]:
-    return BUILTIN | {
-        realm: {"type": section.type, **section.properties} for realm, section in parse_section_config(text).items()
-    }
+formats.PROPERTY_STRINGS |= {"pve-tfa-config": TFA_SCHEMA, "realm-sync-options": SYNC_SCHEMA}
+
+
+def _values(call: Call) -> dict[str, Any]:
+    return {name: value for name, value in call.params.items() if name not in _CONTROL}
 
 
 @pve("GET", "/access/domains")
 async def list_domains(call: Call) -> Json:
-    shown = ("type", "comment", "tfa")
-    found = _domains(call.host.files.read_text(FILE, default=""))
-    return shuffled(
-        {
-            "realm": realm,
-            **{key: value for key, value in domain.items() if key in shown},
-            **({"default": 1} if domain.get("default") == "1" else {}),
-        }
-        for realm, domain in found.items()
-    )
+    realms = call.host.access.realms
+    rows = []
+    for realm, entry in realms.read()[0].items():
+        row = {"realm": realm, "type": entry.type}
+        row |= {key: entry.values[key] for key in ("comment",) if key in entry.values}
+        if factor := realms.factor_type(entry):
+            row["tfa"] = factor
+        rows.append({**row, "default": 1} if entry.values.get("default") else row)
+    return shuffled(rows)
+
+
+@pve("POST", "/access/domains")
+async def create_domain(call: Call) -> Json:
+    await call.host.access.realms.create(call["realm"], call["type"], _values(call))
 
 
 @pve("GET", "/access/domains/{realm}")
 async def get_domain(call: Call) -> Json:
-    text = call.host.files.read_text(FILE, default="")
-    found = _domains(text)
-    if call["realm"] not in found:
-        raise AgentError(f"domain '{call['realm']}' does not exist")
-    return {**found[call["realm"]], "digest": config_digest(text)}
+    entry, digest = call.host.access.realms.get(call["realm"])
+    return {"type": entry.type, **entry.values, "digest": digest}
 
 
-@pve("GET", "/access/tfa")
-async def list_tfa(call: Call) -> Json:
-    """Nobody has a second factor yet."""
-    access = call.host.access
-    audits = access.may(call.identity, "/access/groups", ["User.Modify", "Sys.Audit"], any=True)
-    shown = [userid for userid in access.cfg.users if audits or userid == call.identity.userid]
-    return shuffled({"userid": userid, "entries": []} for userid in shown)
+@pve("PUT", "/access/domains/{realm}")
+async def update_domain(call: Call) -> Json:
+    await call.host.access.realms.update(call["realm"], _values(call), call.get("delete"), call.get("digest"))
 
 
-@pve("GET", "/access/tfa/{userid}")
-async def list_user_tfa(call: Call) -> Json:
-    if call["userid"] not in call.host.access.cfg.users:
-        raise no_such_user(call["userid"])
-    return []
+@pve("DELETE", "/access/domains/{realm}")
+async def delete_domain(call: Call) -> Json:
+    await call.host.access.realms.delete(call["realm"])
+
+
+# ---- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def _jobs(call: Call) -> dict[str, Entry]:
+    entries, _ = JOBS_CFG.read(call.host)
+    return {ident: entry for ident, entry in entries.items() if entry.type == "realm-sync"}
+
+
+def _shown(call: Call, entry: Entry) -> dict[str, Any]:
+    row = {"enabled": 1, **entry.values, "id": entry.id, "type": entry.type}
+    if row["enabled"]:
+        due = calendar_event.parse(row["schedule"]).next_after(int(call.host.clock.now()), zone(call.host))
+        row |= {"next-run": due} if due is not None else {}
+    return row
+
+
+@pve("GET", "/cluster/jobs/realm-sync")
+async def list_sync_jobs(call: Call) -> Json:
+    return shuffled(_shown(call, entry) for entry in _jobs(call).values())
+
+
+@pve("GET", "/cluster/jobs/realm-sync/{id}")
+async def read_sync_job(call: Call) -> Json:
+    entry = _jobs(call).get(call["id"])
+    if entry is None:
+        raise ParameterError({"id": TEXTS["job_missing"].format(id=call["id"])})
+    return {"enabled": 1, **entry.values, "id": entry.id, "type": entry.type}
+
+
+@pve("POST", "/cluster/jobs/realm-sync/{id}")
+async def create_sync_job(call: Call) -> Json:
+    values = {name: value for name, value in call.params.items() if name not in _JOB_CONTROL}
+    if "realm" not in values:
+        raise ParameterError({"realm": TEXTS["missing"]})
+    realm = call.host.access.realms.read()[0].get(values["realm"])
+    if realm is None:
+        raise AgentError(TEXTS["no_such_realm"].format(realm=values["realm"]))
+    if realm.type not in ("ad", "ldap"):
+        raise AgentError(TEXTS["cannot_sync"].format(type=realm.type))
+    async with JOBS_CFG.locked(call.host):
+        entries, _ = JOBS_CFG.read(call.host)
+        if call["id"] in entries:
+            raise AgentError(TEXTS["job_exists"].format(id=call["id"]))
+        JOBS_CFG.check_create("realm-sync", values)
+        entries[call["id"]] = Entry(call["id"], "realm-sync", values)
+        await JOBS_CFG.write(call.host, entries.values())
+
+
+@pve("PUT", "/cluster/jobs/realm-sync/{id}")
+async def update_sync_job(call: Call) -> Json:
+    values = {name: value for name, value in call.params.items() if name not in _JOB_CONTROL}
+    async with JOBS_CFG.locked(call.host):
+        entries, _ = JOBS_CFG.read(call.host)
+        entry = entries.get(call["id"])
+        if entry is None or entry.type != "realm-sync":
+            raise AgentError(TEXTS["job_missing"].format(id=call["id"]))
+        JOBS_CFG.apply(entry, values, call.get("delete"))
+        await JOBS_CFG.write(call.host, entries.values())
+
+
+@pve("DELETE", "/cluster/jobs/realm-sync/{id}")
+async def delete_sync_job(call: Call) -> Json:
+    async with JOBS_CFG.locked(call.host):
+        entries, _ = JOBS_CFG.read(call.host)
+        if call["id"] not in _jobs(call):
+            raise AgentError(TEXTS["job_missing"].format(id=call["id"]))
+        del entries[call["id"]]
+        await JOBS_CFG.write(call.host, entries.values())

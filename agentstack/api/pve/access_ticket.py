@@ -41,13 +41,16 @@ async def create_ticket(call: Call) -> Json:
     try:
         if _USERID.fullmatch(userid) is None:
             raise Unauthorized("authentication failure")
-        access.login(userid, call["password"])
+        half = await access.sign_in(userid, call["password"], call.get("otp"), call.get("tfa-challenge"))
         if call.get("path"):
             access.check(Identity(userid), call["path"], split_list(call["privs"]))
     except (Unauthorized, AgentError) as error:
         call.host.files.cluster_log(4, "pvedaemon", "root@pam", f"authentication failure; user={userid}")
         # no details, but a body (observed: calls)
         raise AgentError("authentication failure", status=401) from error
+    if half is not None:
+        token = access.new_ticket(userid)[1]
+        return {"username": userid, "ticket": half, "CSRFPreventionToken": token, "NeedTFA": 1}
     found = {"username": userid, "cap": capabilities(call, userid)}
     if call.get("path"):
         return found

@@ -15,7 +15,6 @@ from agentstack.api.permissions import denied
 from agentstack.errors import AgentError, ParameterError
 
 TEXTS = ("comment", "firstname", "lastname", "keys")
-REALM_TYPES = ("pam", "pve")
 
 
 def no_such_user(userid: str) -> AgentError:
@@ -46,6 +45,8 @@ async def list_users(call: Call) -> Json:
     access, cfg = call.host.access, call.host.access.cfg
     sees_all = access.may(call.identity, "/access/groups", ["User.Modify", "Sys.Audit"], any=True)
     rows = []
+    realms = access.realms.read()[0]
+    factors = access.factors.users()
     for userid, user in cfg.users.items():
         groups = cfg.groups_of(userid)
         visible = sees_all or userid == call.identity.userid
@@ -57,8 +58,11 @@ async def list_users(call: Call) -> Json:
             continue
         row = {"userid": userid, **_describe(call, user)}
         realm = userid.rpartition("@")[2]
-        if realm in REALM_TYPES:
-            row["realm-type"] = realm
+        if realm in realms:
+            row["realm-type"] = realms[realm].type
+        locks = factors.get(userid, {})
+        row |= {"totp-locked": 1} if locks.get("totp-locked") else {}
+        row |= {"tfa-locked-until": locks["tfa-locked-until"]} if "tfa-locked-until" in locks else {}
         if call.get("full"):
             row["groups"] = ",".join(shuffled(groups))
             row["tokens"] = [{"tokenid": name, **token} for name, token in _tokens(user).items()]
@@ -116,6 +120,9 @@ async def delete_user(call: Call) -> Json:
             node.users.pop(userid, None)
             node.tokens = {token: roles for token, roles in node.tokens.items() if not token.startswith(f"{userid}!")}
         await call.host.access.forget_password(userid)
+        if call.host.access.factors.of(userid):
+            async with call.host.access.factors.editing(userid) as data:
+                data.clear()
         secrets = call.host.access.token_secrets()
         kept = {token: secret for token, secret in secrets.items() if not token.startswith(f"{userid}!")}
         if kept != secrets:
