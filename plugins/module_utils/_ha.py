@@ -128,7 +128,8 @@ def wait_for_services(client: Client, targets: Mapping[str, str | None], timeout
 def wait_for_rest_of(client: Client, sids: Collection[str], timeout: float) -> None:
     """Wait until the manager has taken up what was written now, and the running ones of these services are at rest.
 
-    A round of the manager that was under way has not seen it; the one after that has.
+    A round of the manager that was under way has not seen it; the one after that has. A service in the state ``error``
+    is at rest: nothing that was written now brings it out of that.
     """
     seen = read_status(client)
     stamps = {seen.master["timestamp"] if seen.master else None}
@@ -137,7 +138,8 @@ def wait_for_rest_of(client: Client, sids: Collection[str], timeout: float) -> N
         services = [service for sid, service in seen.services.items() if sid in sids]
         if not any(service.request_state == "started" for service in services):
             return []
-        texts = [f"{service.sid} is {service.state}" for service in services if not service.at_rest]
+        restless = [service for service in services if not service.at_rest and service.state != "error"]
+        texts = [f"{service.sid} is {service.state}" for service in restless]
         return texts + (["the manager has not made a round yet"] if len(stamps) <= 2 else [])
 
     def look() -> bool | None:

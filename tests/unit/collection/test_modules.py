@@ -263,7 +263,7 @@ def test_rules_are_put_in_order_by_trying_again(run: Any) -> None:
         get("/cluster/ha/rules", after),
     ]
     wanted = [{"name": "a1", "resources": ["vm:2"]}, {"name": "b2", "resources": ["vm:3"]}]
-    assert run("ha_rules", steps, rules=wanted)["changed"]
+    assert run("ha_rules", steps, rules=wanted, wait=False)["changed"]
 
 
 def test_what_does_not_go_with_a_type_of_rule(run: Any) -> None:
@@ -285,7 +285,7 @@ def test_a_server_without_rules_gets_groups(run: Any) -> None:
         get("/cluster/ha/resources", [{**RESOURCES[0], "group": "web"}, RESOURCES[1]]),
     ]
     wanted = [{"name": "web", "nodes": {"pve1": 2, "pve2": 0}, "resources": ["vm:101"], "failback": False}]
-    result = run("ha_rules", steps, rules=wanted)
+    result = run("ha_rules", steps, rules=wanted, wait=False)
     assert (result["changed"], result["api"]) == (True, "groups")
     steps = [
         no_rules,
@@ -296,7 +296,7 @@ def test_a_server_without_rules_gets_groups(run: Any) -> None:
         get("/cluster/ha/groups", []),
         get("/cluster/ha/resources", RESOURCES),
     ]
-    assert run("ha_rules", steps, rules=[], purge=True)["changed"]
+    assert run("ha_rules", steps, rules=[], purge=True, wait=False)["changed"]
     apart = [{"name": "x1", "type": "resource-affinity", "affinity": "negative", "resources": ["vm:1", "vm:2"]}]
     assert "know no resource affinity" in run("ha_rules", [no_rules], rules=apart)["msg"]
 
