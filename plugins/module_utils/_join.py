@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._api import Api, Result, refuse
-from ._client import Client
 from ._errors import ConnectError, InputError, QuorateError, StateError, TaskError
+from ._joiner import ByApi, BySsh, Joiner, joiner
+from ._leave import Departure
 from ._membership import Membership, given_links, link_parameters, links_of, read_links, read_membership
 from ._plan import CREATE, Change, simple_change
 from ._tasks import task_end
@@ -28,7 +29,12 @@ PROBE_TIMEOUT = 5.0
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The whole module ``cluster_member``."""
-    return Join(Api.open(params, check_mode, by_password=True), params).bring_in()
+    api = Api.open(params, check_mode, by_password=True)
+    if params["state"] == "absent":
+        return Departure(api, params).see_off()
+    if not params["address"]:
+        raise InputError("the address of the joining node is missing", where="address")
+    return Join(api, params).bring_in()
 
 
 class Join:
@@ -81,37 +87,32 @@ class Join:
     # a node that it does not know
 
     def _new(self, membership: Membership) -> Result:
-        joiner = Client(
-            self.member.connection.to(
-                self.address,
-                fingerprint=self.params["fingerprint"],
-                user=self.params["user"],
-                password=self.params["password"],
-            ),
-            clock=self.member.clock,
-        )
         try:
-            self._examine(joiner, membership)
+            node = joiner(self.params, self.member, membership.local)
+        except QuorateError as error:
+            raise _explained(error, self.node, membership.cluster or "") from error
+        try:
+            self._examine(node, membership)
+            node.require()
             payload = self._payload(membership)
             if self.api.check_mode:
                 return self._result([self._change()], membership)
             if not membership.quorate:
                 self._wait_until_quorate()
-            upid = self._running_join(joiner) or str(joiner.post("/cluster/config/join", payload))
-            # from here on its logins die; asking for new ones would only be refused
-            joiner.may_log_in_again = False
-            membership = self._follow(joiner, upid)
+            upid = node.join(payload)
+            membership = self._follow(node, upid)
         except QuorateError as error:
             raise _explained(error, self.node, membership.cluster or "") from error
         finally:
-            self.member.calls += joiner.calls
-            joiner.close()
+            if isinstance(node, ByApi):
+                self.member.calls += node.client.calls
+            node.close()
         self._settle()
         return self._result([self._change()], membership)
 
-    def _examine(self, joiner: Client, membership: Membership) -> None:
+    def _examine(self, node: Joiner, membership: Membership) -> None:
         """Refuse a node that must not join, before anything is sent to it."""
-        own = read_membership(joiner)
+        own = node.membership()
         if own.local and own.local != self.node:
             raise refuse(f"the machine at {self.address} is called {own.local}, not {self.node}", where="address")
         if own.cluster == membership.cluster:
@@ -126,7 +127,7 @@ class Join:
                 where="node",
                 hint="A node leaves a cluster by being installed anew.",
             )
-        guests = sorted(int(guest["vmid"]) for guest in joiner.get("/cluster/resources", type="vm"))
+        guests = node.guests()
         if guests:
             raise refuse(
                 f"{self.node} has guests ({', '.join(map(str, guests))}), and a joining node must have none",
@@ -136,12 +137,6 @@ class Join:
 
     def _payload(self, membership: Membership) -> dict[str, Any]:
         """Parameters of POST /cluster/config/join. The peer is the member that answers us."""
-        password = self.params["peer_password"] or self.member.connection.password
-        if not password:
-            raise InputError(
-                "the joining node needs the password of root@pam on the member; an API token does not do",
-                where="peer_password",
-            )
         info = self.member.get("/cluster/config/join")
         self._compare_with(info["nodelist"], str(membership.cluster))
         peers = {str(peer["name"]): peer for peer in info["nodelist"]}
@@ -149,7 +144,6 @@ class Join:
         return {
             "hostname": peer["pve_addr"],
             "fingerprint": peer["pve_fp"],
-            "password": password,
             "nodeid": self.params["nodeid"],
             "votes": self.params["votes"],
             **link_parameters(self.links),
@@ -178,14 +172,11 @@ class Join:
                             f"{address} is the address of {peer['name']} on link {number}", where=f"links (link {own})"
                         )
 
-    def _running_join(self, joiner: Client) -> str | None:
-        """A join that an earlier run began and that the member does not list yet."""
-        active = joiner.get(f"/nodes/{self.node}/tasks", source="active", typefilter="clusterjoin")
-        return next((str(task["upid"]) for task in active if not task.get("endtime")), None)
-
     # seeing it through
 
-    def _follow(self, joiner: Client, upid: str) -> Membership:
+    def _follow(self, node: ByApi | BySsh, upid: str | None) -> Membership:
+        if upid is None or not isinstance(node, ByApi):
+            return self._wait_until_online(lambda: None)
         readable = True
 
         def ask_joiner() -> None:
@@ -193,7 +184,7 @@ class Join:
             nonlocal readable
             if readable:
                 try:
-                    task_end(joiner, upid)
+                    task_end(node.client, upid)
                 except TaskError:
                     raise
                 except QuorateError:

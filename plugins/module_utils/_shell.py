@@ -119,6 +119,23 @@ class Shell:
             except FileNotFoundError:
                 return None
 
+    def list(self, path: str) -> list[str]:
+        """The names in a directory, sorted; none if it is not there."""
+        with self._files(path) as files:
+            try:
+                return sorted(files.listdir(path))
+            except FileNotFoundError:
+                return []
+
+    @property
+    def host_key(self) -> str:
+        """The key that the host has shown, as ``ssh-ed25519 AAAA…``."""
+        transport = self._client.get_transport()
+        if transport is None:
+            raise ShellError(f"the session with {self.address} has ended")
+        key = transport.get_remote_server_key()
+        return f"{key.get_name()} {key.get_base64()}"
+
     def write(self, path: str, text: str) -> None:
         """Write a file whole: under another name first, which is then given the file's, so that nobody sees half."""
         with self._files(path) as files:

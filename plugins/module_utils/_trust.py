@@ -15,7 +15,7 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,23 @@ def record_trust(path: Path | None, address: str, node: str, fingerprint: str) -
     """
     if path is None or read_trust_file(path).get(address) == fingerprint:
         return False
+    _rewrite(path, lambda nodes: nodes.update({address: {"node": node, "fingerprint": fingerprint}}))
+    return True
+
+
+def forget_trust(path: Path | None, address: str) -> None:
+    """Strike out what was noted of a server that is gone."""
+    if path is not None and address in read_trust_file(path):
+        _rewrite(path, lambda nodes: nodes.pop(address))
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"nodes": {}}
-        content["nodes"][address] = {"node": node, "fingerprint": fingerprint}
+        change(content["nodes"])
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=2, sort_keys=True)
@@ -115,7 +126,6 @@ def record_trust(path: Path | None, address: str, node: str, fingerprint: str) -
         Path(temporary).replace(path)
     finally:
         os.close(lock)
-    return True
 
 
 def accepted_fingerprints(given: Iterable[str], trust_file: Path | None, address: str) -> frozenset[str]:

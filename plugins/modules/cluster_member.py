@@ -2,13 +2,13 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Join a standalone node to a cluster."""
+"""Join a node to a cluster, or take it out."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_member
-short_description: Join a node to a Proxmox VE cluster
+short_description: Join a node to a Proxmox VE cluster, or take it out
 version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
@@ -20,19 +20,66 @@ description:
   - A join that was begun earlier and not seen to its end is taken up. A node that is a member already is left as it is.
   - Nodes join one at a time. Run this module in sequence.
   - A node with guests, or one that is in a cluster already, is refused before anything is sent to it.
-  - Needs C(root@pam) with its password on both sides; the server refuses API tokens here.
+  - Over the API, this needs C(root@pam) with its password on both sides; the server refuses API tokens here. Over SSH
+    it needs a login as root on both sides.
+  - With O(state=absent), a node that is switched off for good is taken out of the cluster, and what it left behind
+    is
+    removed, its directory in C(/etc/pve/nodes), its HA lock, its SSH keys. A node that is on, or that has guests,
+    replication jobs or daemons of Ceph, is refused with all reasons; so is any node while the cluster has a witness.
+    The HA manager forgets the node by itself after an hour.
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
 options:
   node:
-    description: Name of the joining node.
+    description: Name of the node.
     type: str
     required: true
+  state:
+    description: Whether the node is a member.
+    type: str
+    choices: [present, absent]
+    default: present
   address:
-    description: Address of the joining node's API.
+    description: Address of the node's API, and of its SSH. Needed for a node that joins. Nothing may answer there when
+      it leaves.
     type: str
-    required: true
+  method:
+    description:
+      - How the join is started. With V(api), on the joining node's API, which then uses O(peer_password).
+      - With V(ssh), by C(pvecm add --use_ssh) on the joining node, whose root key is made known to the member before.
+      - With V(auto), over SSH if O(ssh_private_key_file) is given and both nodes accept it; else over the API.
+    type: str
+    choices: [auto, ssh, api]
+    default: auto
+  host_key:
+    description: SSH host key of the joining node as C(ssh-ed25519 AAAA...).
+    type: str
+  members:
+    description: How members are reached over SSH. Needed to join over SSH, and to remove what a leaving node left
+      behind.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      node:
+        description: Name of the member.
+        type: str
+        required: true
+      address:
+        description: Address or name to reach it by.
+        type: str
+        required: true
+      host_key:
+        description: Its SSH host key as C(ssh-ed25519 AAAA...).
+        type: str
+  trim:
+    description: Lists of nodes from which a leaving node is struck out, those of V(storages), and those of V(ha) rules
+      and groups. Others that name it are only warned about.
+    type: list
+    elements: str
+    choices: [storages, ha]
+    default: []
   fingerprint:
     description: SHA-256 fingerprint of the certificate that the joining node has before the join.
     type: str
@@ -67,7 +114,28 @@ options:
     description: Number of the node in the cluster; the lowest free one if not given.
     type: int
   timeout:
-    description: Seconds to wait until the node is a member and the cluster quorate.
+    description: Seconds to wait until the node is a member, or none any more, and the cluster quorate.
+    type: int
+    default: 300
+  ssh_user:
+    description: User on the nodes.
+    type: str
+    default: root
+  ssh_port:
+    description: TCP port of SSH.
+    type: int
+    default: 22
+  ssh_password:
+    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
+    type: str
+  ssh_private_key_file:
+    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
+    type: path
+  ssh_known_hosts:
+    description: File with the hosts' keys, for nodes whose key is not given; the user's own otherwise.
+    type: path
+  ssh_timeout:
+    description: Seconds that one command may take.
     type: int
     default: 300
 """
@@ -85,6 +153,17 @@ EXAMPLES = r"""
     links:
       - {number: 0, address: 192.0.2.12}
       - {number: 1, address: 198.51.100.12}
+
+- name: A node that is gone for good
+  quorate.pve.cluster_member:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    node: pve3
+    address: 192.0.2.13
+    state: absent
+    members:
+      - {node: pve1, address: 192.0.2.11}
+    trim: [storages, ha]
 """
 
 RETURN = r"""
@@ -123,12 +202,18 @@ calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES, ssh_options
 from ansible_collections.quorate.pve.plugins.module_utils._join import run
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 
 ARGUMENT_SPEC = arguments(
     node={"type": "str", "required": True},
-    address={"type": "str", "required": True},
+    state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+    address={"type": "str"},
+    method={"type": "str", "choices": ["auto", "ssh", "api"], "default": "auto"},
+    host_key={"type": "str", "no_log": False},
+    members={**NODES, "default": []},
+    trim={"type": "list", "elements": "str", "choices": ["storages", "ha"], "default": []},
     fingerprint={"type": "str"},
     user={"type": "str"},
     password={"type": "str", "no_log": True},
@@ -142,6 +227,7 @@ ARGUMENT_SPEC = arguments(
     votes={"type": "int"},
     nodeid={"type": "int"},
     timeout={"type": "int", "default": 300},
+    **ssh_options(300),
 )
 
 

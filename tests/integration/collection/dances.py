@@ -121,6 +121,12 @@ DANCES: dict[str, Dance] = {
                 "votes": 1,
                 "nodeid": 7,
                 "timeout": 60,
+                "state": "present",
+                "method": "ssh",
+                "host_key": "{ssh_host_key2}",
+                "members": NODES[:1],
+                "trim": [],
+                **SSH,
             },
         )
     ),

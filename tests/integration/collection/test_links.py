@@ -9,13 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.quorate.pve.plugins.module_utils._client import Client, Connection
 from ansible_collections.quorate.pve.plugins.module_utils._errors import QuorateError
-from ansible_collections.quorate.pve.plugins.module_utils._module import outcome
-from ansible_collections.quorate.pve.plugins.modules import corosync_links
 
-from ...stacks import RunningStack, StackFactory, wait_until
+from ...stacks import StackFactory, wait_until
+from .control_node import Site, good
 
 NAMES = ("pve1", "pve2", "pve3")
 NETWORKS = ("mgmt", "ring1", "ring2")
@@ -23,44 +20,17 @@ INTERVAL = 0.1
 """Seconds between two writes of the client."""
 
 
-class Site:
-    """A cluster and what a control node knows of it."""
-
-    def __init__(self, stack: RunningStack) -> None:
-        self.stack = stack
-        self.hosts = stack.resolved["hosts"]
-        self.password = str(stack.secrets["root_password"])
-        self.connection = {
-            "api_hosts": [self.hosts[name]["addresses"]["mgmt"] for name in NAMES],
-            "api_password": self.password,
-            "api_validate_certs": False,
-        }
-
-    def client(self) -> Client:
-        return Client(Connection(tuple(self.connection["api_hosts"]), password=self.password, validate=False))
+class Cluster(Site):
+    """The cluster of this file."""
 
     def link(self, number: int, network: str, **more: Any) -> dict[str, Any]:
-        return {"number": number, "addresses": {n: self.hosts[n]["addresses"][network] for n in NAMES}, **more}
+        return {"number": number, "addresses": {name: self.address(name, network) for name in NAMES}, **more}
 
     def change(self, *links: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Run the module."""
-        keys = self.stack.secrets["hosts"]
-        nodes = [
-            {"node": n, "address": self.hosts[n]["addresses"]["mgmt"], "host_key": keys[n]["ssh_host_key"]}
-            for n in NAMES
-        ]
-        given = {**self.connection, "links": list(links), "nodes": nodes, "ssh_port": 2222, "settle": 0.5, **more}
-        checked = ArgumentSpecValidator(corosync_links.ARGUMENT_SPEC).validate(given)
-        assert not checked.error_messages
-        return outcome(corosync_links.run, checked.validated_parameters, False, diff=True)
+        return self.run("corosync_links", links=list(links), nodes=self.shells(*NAMES), **{"settle": 0.5, **more})
 
     def version(self) -> int:
         return int(self.client().get("/cluster/config/totem")["config_version"])
-
-    def settled(self) -> bool:
-        """Quorate, everybody there, and the local file of every node the same."""
-        status = self.client().get("/cluster/status")
-        return all(each.get("online", 1) and each.get("quorate", 1) for each in status) and len(self.files()) == 1
 
     def files(self) -> set[str]:
         return {
@@ -72,7 +42,7 @@ class Site:
 class Writer(threading.Thread):
     """Writes over the API without a pause, and keeps what went wrong."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Cluster) -> None:
         super().__init__()
         self.client = site.client()
         self.enough = threading.Event()
@@ -97,35 +67,30 @@ class Writer(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def site(stack_factory: StackFactory) -> Site:
+def site(stack_factory: StackFactory) -> Cluster:
     stack = stack_factory(
         {name: {"kind": "pve"} for name in NAMES},
         scale=20,
         networks={name: {} for name in NETWORKS},
         start={"clustered": {"name": "links", "guests": {100: {"node": "pve1", "running": True, "ha": "started"}}}},
     )
-    made = Site(stack)
+    made = Cluster(stack, *NAMES)
     wait_until(lambda: fencing(made) == "armed", 60)
     return made
 
 
-def fencing(site: Site) -> str:
+def fencing(site: Cluster) -> str:
     status = site.client().get("/cluster/ha/status/current")
     return next((str(each["armed-state"]) for each in status if each["type"] == "fencing"), "")
 
 
-def back_at(site: Site, version: int) -> set[str]:
+def back_at(site: Cluster, version: int) -> set[str]:
     """The files of the nodes, two versions after this one, but for the version."""
     return {text.replace(f"config_version: {version + 2}", f"config_version: {version}") for text in site.files()}
 
 
-def good(result: dict[str, Any]) -> list[str]:
-    assert not result.get("failed"), result.get("msg")
-    return [f"{change['action']} {change['object']}" for change in result["plan"]]
-
-
 # step by step, each building on the one before; what is expected, and the links then
-STEPS: dict[str, tuple[Callable[[Site], list[dict[str, Any]]], list[str]]] = {
+STEPS: dict[str, tuple[Callable[[Cluster], list[dict[str, Any]]], list[str]]] = {
     "add": (lambda site: [site.link(0, "mgmt"), site.link(1, "ring1", priority=20)], ["create link 1"]),
     "priority": (lambda site: [site.link(0, "mgmt", priority=5), site.link(1, "ring1")], ["update link 0"]),
     "renumber": (
@@ -141,7 +106,7 @@ STEPS: dict[str, tuple[Callable[[Site], list[dict[str, Any]]], list[str]]] = {
 }
 
 
-def test_changes_are_made_under_a_writing_client(site: Site) -> None:
+def test_changes_are_made_under_a_writing_client(site: Cluster) -> None:
     with Writer(site) as writer:
         for name, (links, expected) in STEPS.items():
             before = site.version()
@@ -152,9 +117,10 @@ def test_changes_are_made_under_a_writing_client(site: Site) -> None:
     assert writer.writes > 0
     assert fencing(site) == "armed"
     assert site.settled()
+    assert len(site.files()) == 1
 
 
-def test_an_unreachable_network_is_taken_back(site: Site) -> None:
+def test_an_unreachable_network_is_taken_back(site: Cluster) -> None:
     """Follows the test above: link 0 in ring1 is the only one."""
     there = site.link(0, "ring1")
     nowhere = {"number": 1, "addresses": {name: f"192.0.2.{index}" for index, name in enumerate(NAMES, 11)}}
@@ -169,7 +135,7 @@ def test_an_unreachable_network_is_taken_back(site: Site) -> None:
 
 
 @pytest.mark.long
-def test_without_quorum_the_local_files_bring_it_back(site: Site) -> None:
+def test_without_quorum_the_local_files_bring_it_back(site: Cluster) -> None:
     before, version = site.files(), site.version()
     nowhere = {"number": 0, "addresses": {name: f"192.0.2.{index}" for index, name in enumerate(NAMES, 11)}}
     refused = site.change(nowhere)
