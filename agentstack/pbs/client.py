@@ -8,9 +8,10 @@ Nodes use it for storages and backups, backup servers for their remotes.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +20,10 @@ from urllib.parse import quote
 import aiohttp
 
 from agentstack.errors import AgentError
-from agentstack.pbs.blob import encode
-from agentstack.pbs.index import DamagedIndex, FixedIndex
-from agentstack.pbs.snapshots import Group, Snapshot
+from agentstack.pbs.blob import decode, encode
+from agentstack.pbs.index import DamagedIndex, Index, decode_index
+from agentstack.pbs.keys import Key
+from agentstack.pbs.snapshots import MANIFEST, BackupFile, Group, Manifest, Snapshot
 
 DEFAULT_PORT = 8007
 
@@ -62,6 +64,8 @@ class PbsClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._verify: ssl.SSLContext | aiohttp.Fingerprint | bool = True
         self._headers: dict[str, str] = {}
+        self._key: Key | None = None
+        self._sent: Manifest
 
     async def __aenter__(self) -> Self:
         if self.login.fingerprint:
@@ -125,34 +129,60 @@ class PbsClient:
         """A chunk that the snapshot refers to, encoded as it lies on the server."""
         return await self.fetch("/transfer/chunk", {**where(store, snapshot), "digest": digest.hex()})
 
-    async def begin_backup(self, store: str, snapshot: Snapshot) -> None:
-        """Start to write a snapshot over this connection; it exists after `finish_backup`."""
+    async def manifest(self, store: str, snapshot: Snapshot, key: Key | None = None) -> Manifest:
+        """What a snapshot consists of; with its key, raises AgentError if it is not what the key's owner wrote."""
+        found = Manifest.decode(await self.file(store, snapshot, MANIFEST), snapshot)
+        if found.fingerprint is not None and key is not None:
+            if found.fingerprint != key.fingerprint:
+                raise AgentError(
+                    f"wrong key - manifest's key {found.fingerprint} does not match provided key {key.fingerprint}"
+                )
+            if found.signature != key.sign(found.signed):
+                raise AgentError("wrong signature in manifest")
+        return found
+
+    async def blob(self, store: str, snapshot: Snapshot, filename: str, key: Key | None = None) -> bytes:
+        """The data of a small file of a snapshot; raises DamagedBlob."""
+        return decode(await self.file(store, snapshot, filename), key)
+
+    async def begin_backup(self, store: str, snapshot: Snapshot, key: Key | None = None) -> None:
+        """Start to write a snapshot over this connection, encrypted with `key`; it exists after `finish_backup`."""
+        self._key, self._sent = key, Manifest(snapshot, ())
         await self._send("backup", where(store, snapshot))
 
-    async def previous_index(self, filename: str) -> FixedIndex | None:
+    async def previous_index(self, filename: str) -> Index | None:
         """The index of that name in the group's last snapshot, whose chunks need not be sent again."""
         content = await self.fetch("/transfer/backup/previous", {"file-name": filename})
         try:
-            return FixedIndex.decode(content) if content else None
+            return decode_index(content) if content else None
         except DamagedIndex:
             return None
 
     async def send_chunk(self, digest: bytes, data: bytes) -> None:
         """Store a chunk."""
-        await self._send("backup/chunk", {"digest": digest.hex()}, encode(data))
+        await self._send("backup/chunk", {"digest": digest.hex()}, encode(data, self._key))
 
-    async def send_index(self, filename: str, index: FixedIndex) -> None:
-        """Add an image to the snapshot; its chunks were sent, or stand in the previous index of that name."""
-        size = {"file-name": filename, "size": str(index.size), "created": str(index.created)}
-        await self._send("backup/index", size, b"".join(index.digests))
+    async def send_index(self, filename: str, index: Index) -> None:
+        """Add an image or a stream; its chunks were sent, or stand in the previous index of that name."""
+        await self._send("backup/index", self._adding(filename, index.size, index.checksum.hex()), index.encode())
 
     async def send_blob(self, filename: str, data: bytes) -> None:
         """Add a small file to the snapshot."""
-        await self._send("backup/blob", {"file-name": filename}, data)
+        content = encode(data, self._key)
+        await self._send(
+            "backup/blob", self._adding(filename, len(content), hashlib.sha256(content).hexdigest()), content
+        )
+
+    def _adding(self, filename: str, size: int, csum: str) -> dict[str, str]:
+        mode = "encrypt" if self._key else "none"
+        self._sent = replace(self._sent, files=(*self._sent.files, BackupFile(filename, size, csum, mode)))
+        return {"file-name": filename, "crypt-mode": mode}
 
     async def finish_backup(self) -> None:
         """Complete the snapshot."""
-        await self._send("backup/finish", {})
+        key = self._key
+        seal = {"key-fingerprint": key.fingerprint, "signature": key.sign(self._sent.signed)} if key else {}
+        await self._send("backup/finish", seal)
 
     async def _send(self, what: str, params: dict[str, str], body: bytes = b"") -> bytes:
         return await self.fetch(f"/transfer/{what}", params, "POST", body)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +20,9 @@ from pathlib import Path
 from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.pbs.blob import decode
-from agentstack.pbs.chunks import ChunkStore
+from agentstack.pbs.chunks import ChunkStore, SyncLevel
 from agentstack.pbs.garbage import STATUS, Garbage, collect
-from agentstack.pbs.index import FixedIndex
+from agentstack.pbs.index import SUFFIXES, Index, decode_index
 from agentstack.pbs.snapshots import MANIFEST, TYPES, Group, Manifest, Snapshot, namespace_path, owns, parse_stamp
 from agentstack.pbs.writer import SnapshotWriter
 
@@ -34,10 +34,12 @@ PROTECTED = ".protected"
 class Datastore:
     """One datastore; `name` as configured, `base` its directory on the host's disk."""
 
-    def __init__(self, name: str, base: Path) -> None:
+    def __init__(self, name: str, base: Path, sync: SyncLevel = "filesystem") -> None:
         self.name = name
         self.base = base
-        self.chunks = ChunkStore(base)
+        self.chunks = ChunkStore(base, sync)
+        self.room: Callable[[], int] | None = None
+        """How many bytes the file system has left, where something knows."""
         self._writers: dict[Group, float] = {}
         self._digests: dict[Snapshot, frozenset[bytes]] = {}
         """Of the snapshot that was read last: its reader comes once for every chunk."""
@@ -195,16 +197,16 @@ class Datastore:
 
     # --- reading and writing files --------------------------------------------------------------------------------
 
-    def index(self, snapshot: Snapshot, filename: str) -> FixedIndex:
-        """The index of a disk image; FileNotFoundError, DamagedIndex."""
-        return FixedIndex.decode((snapshot.path(self.base) / filename).read_bytes())
+    def index(self, snapshot: Snapshot, filename: str) -> Index:
+        """The index of an image or a stream; FileNotFoundError, DamagedIndex."""
+        return decode_index((snapshot.path(self.base) / filename).read_bytes())
 
     def digests(self, snapshot: Snapshot) -> frozenset[bytes]:
         """Every chunk that a snapshot refers to."""
         if snapshot not in self._digests:
             self._digests.clear()
-            images = snapshot.path(self.base).glob("*.fidx")
-            found = (digest for image in images for digest in FixedIndex.decode(image.read_bytes()).digests)
+            files = [path for path in snapshot.path(self.base).iterdir() if path.suffix in SUFFIXES]
+            found = (digest for path in files for digest in decode_index(path.read_bytes()).digests)
             self._digests[snapshot] = frozenset(found)
         return self._digests[snapshot]
 
@@ -238,12 +240,22 @@ class Datastore:
         try:
             writer = SnapshotWriter(self, snapshot, now)
             yield writer
+            # a manifest promises that everything it names is on stable storage
+            self.chunks.flush()
             self.write_manifest(writer.manifest)
         except BaseException:
             shutil.rmtree(snapshot.path(self.base), ignore_errors=True)
             raise
         finally:
             del self._writers[group]
+
+    def discard_unfinished(self) -> None:
+        """Remove what a crash left of backups that were being written; nobody may be writing one."""
+        for ns in self.namespaces():
+            for group in self.groups(ns):
+                for folder in group.path(self.base).iterdir():
+                    if parse_stamp(folder.name) is not None and not (folder / MANIFEST).exists():
+                        shutil.rmtree(folder, ignore_errors=True)
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
@@ -259,7 +271,8 @@ class Datastore:
     def _indexes(self) -> Iterator[Path]:
         for ns in self.namespaces():
             for group in self.groups(ns):
-                yield from group.path(self.base).glob("*/*.fidx")
+                for suffix in SUFFIXES:
+                    yield from group.path(self.base).glob(f"*/*{suffix}")
 
     @property
     def garbage(self) -> Garbage:

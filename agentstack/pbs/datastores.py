@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentstack._shared.property_string import parse_property_string
 from agentstack.errors import AgentError, ParameterError
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 Operation = Literal["lookup", "read", "write"]
 
 MAINTENANCE = {"type": {"type": "string", "default_key": 1}, "message": {"type": "string", "optional": True}}
+TUNING: Mapping[str, Mapping[str, Any]] = {
+    "chunk-order": {"type": "string", "enum": ["none", "inode"], "optional": True},
+    "sync-level": {"type": "string", "enum": ["none", "file", "filesystem"], "optional": True},
+    "gc-atime-cutoff": {"type": "integer", "optional": True},
+    "gc-atime-safety-check": {"type": "boolean", "optional": True},
+    "gc-cache-capacity": {"type": "integer", "optional": True},
+    "default-verification-workers": {"type": "integer", "optional": True},
+    "default-verification-readers": {"type": "integer", "optional": True},
+}
 _ALLOWED: dict[str, tuple[Operation, ...]] = {"read-only": ("lookup", "read"), "offline": ("lookup",)}
 """What may still be done in a maintenance mode; in those not named here nothing may."""
 
@@ -79,10 +88,25 @@ class Datastores:
                 raise AgentError(f"datastore '{name}' is in {parsed['type']} maintenance mode{message}")
         store = self._open.get(name)
         if store is None:
-            store = self._open[name] = Datastore(name, self.directory(settings["path"]))
+            store = self._opened(name, settings)
         if not store.exists:
             raise AgentError(f"unable to open chunk store '{name}' at \"{settings['path']}/.chunks\" - No such file")
         return store
+
+    def _opened(self, name: str, settings: Values) -> Datastore:
+        tuning = parse_property_string(settings.get("tuning", ""), TUNING) if settings.get("tuning") else {}
+        level: Any = tuning.get("sync-level", "filesystem")
+        store = self._open[name] = Datastore(name, self.directory(settings["path"]), level)
+        store.room = lambda: self.usage(settings["path"]).avail
+        if store.exists:
+            store.discard_unfinished()
+        return store
+
+    def reopen(self, name: str) -> None:
+        """Take over changed settings once nobody is writing."""
+        store = self._open.get(name)
+        if store is not None and not store.writers:
+            del self._open[name]
 
     def directory(self, path: str) -> Path:
         """Where a path of the host lies on the real disk."""
@@ -110,10 +134,8 @@ class Datastores:
 
     def create(self, name: str, path: str, *, reuse: bool) -> None:
         """Make the directory of a datastore, or find the one that is there whole."""
-        store = Datastore(name, self.directory(path))
         if not reuse:
-            store.create()
-        self._open[name] = store
+            Datastore(name, self.directory(path)).create()
 
     def forget(self, name: str, path: str, *, destroy: bool) -> None:
         """Close a datastore that is no longer configured, and remove its data if asked."""

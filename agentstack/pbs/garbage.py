@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agentstack.pbs.chunks import GRACE, ChunkStore
-from agentstack.pbs.index import FixedIndex
+from agentstack.pbs.chunks import BAD, DRAFT, GRACE, ChunkStore, MissingChunk
+from agentstack.pbs.index import decode_index
 
 STATUS = ".gc-status"
 
@@ -44,37 +45,54 @@ class Garbage:
 
 
 def collect(chunks: ChunkStore, indexes: Iterable[Path], now: float, writers: list[float]) -> Garbage:
-    """Mark and sweep. `writers`: when each running backup began, in wall-clock seconds."""
+    """Mark and sweep. `writers`: when each running backup began, in wall-clock seconds.
+
+    Takes time in proportion to the entries of indexes and the chunks on disk, and memory to the chunks that are used.
+    """
     found = Garbage()
+    marked: set[bytes] = set()
+    missing: set[bytes] = set()
     for path in indexes:
         try:
-            index = FixedIndex.decode(path.read_bytes())
+            index = decode_index(path.read_bytes())
         except FileNotFoundError:  # its snapshot has just been removed
             continue
         found.index_file_count += 1
         found.index_data_bytes += index.size
-        for digest in set(index.digests):
-            if chunks.has(digest):
+        for digest in set(index.digests) - marked - missing:
+            try:
                 chunks.touch(digest, now)
+            except MissingChunk:
+                missing.add(digest)
             else:
-                found.missing_chunks += 1
+                marked.add(digest)
+    found.missing_chunks = len(missing)
     oldest = min([now - GRACE, *writers])
-    for path in chunks.files():
-        _sweep(path, found, now, oldest, chunks)
+    for entry in chunks.entries():
+        _sweep(entry, found, now, oldest, chunks)
     return found
 
 
-def _sweep(path: Path, found: Garbage, now: float, oldest: float, chunks: ChunkStore) -> None:
-    status = path.stat()
-    if path.suffix == ".bad":
+def _sweep(entry: os.DirEntry[str], found: Garbage, now: float, oldest: float, chunks: ChunkStore) -> None:
+    if entry.name.endswith(BAD):
         # one that was set aside goes when the chunk has been stored anew
-        if chunks.has(bytes.fromhex(path.name.partition(".")[0])):
-            path.unlink()
+        if chunks.has(bytes.fromhex(entry.name.partition(".")[0])):
+            os.unlink(entry.path)
             found.removed_bad += 1
         else:
             found.still_bad += 1
-    elif status.st_atime < oldest:
-        path.unlink()
+        return
+    with chunks.lock:
+        try:
+            status = os.stat(entry.path)
+        except FileNotFoundError:  # a draft that has got its name meanwhile
+            return
+        is_old = status.st_atime < oldest
+        if is_old:
+            os.unlink(entry.path)
+    if entry.name.endswith(DRAFT):
+        return
+    if is_old:
         found.removed_chunks += 1
         found.removed_bytes += status.st_size
     # access times are kept in full precision, but not by every file system

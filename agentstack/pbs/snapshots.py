@@ -100,6 +100,8 @@ class Manifest:
     snapshot: Snapshot
     files: tuple[BackupFile, ...]
     unprotected: dict[str, Any] = field(default_factory=dict, hash=False)
+    signature: str | None = None
+    """Of an encrypted backup: what its key says about `signed`."""
 
     def file(self, filename: str) -> BackupFile | None:
         return next((entry for entry in self.files if entry.filename == filename), None)
@@ -114,16 +116,25 @@ class Manifest:
         merged = {key: value for key, value in {**self.unprotected, **values}.items() if value is not None}
         return replace(self, unprotected=merged)
 
-    def encode(self) -> bytes:
-        """The content of `index.json.blob`."""
-        document = {
+    @property
+    def signed(self) -> dict[str, Any]:
+        """What never changes: the part that a signature covers."""
+        return {
             "backup-type": self.snapshot.group.type,
             "backup-id": self.snapshot.group.id,
             "backup-time": self.snapshot.time,
             "files": [entry.to_json() for entry in self.files],
-            "unprotected": self.unprotected,
-            "signature": None,
         }
+
+    @property
+    def fingerprint(self) -> str | None:
+        """That of the key that the backup is encrypted with."""
+        found: str | None = self.unprotected.get("key-fingerprint")
+        return found
+
+    def encode(self) -> bytes:
+        """The content of `index.json.blob`."""
+        document = {**self.signed, "unprotected": self.unprotected, "signature": self.signature}
         return encode(json.dumps(document).encode())
 
     @classmethod
@@ -137,4 +148,4 @@ class Manifest:
             BackupFile(entry["filename"], entry["size"], entry["csum"], entry.get("crypt-mode", "none"))
             for entry in document["files"]
         )
-        return cls(snapshot, files, document.get("unprotected", {}))
+        return cls(snapshot, files, document.get("unprotected", {}), document.get("signature"))

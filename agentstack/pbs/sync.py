@@ -21,7 +21,7 @@ from agentstack.pbs.blob import DamagedBlob
 from agentstack.pbs.chunks import MissingChunk
 from agentstack.pbs.client import PbsClient, Unreachable
 from agentstack.pbs.datastore import Datastore
-from agentstack.pbs.index import DamagedIndex, FixedIndex
+from agentstack.pbs.index import DamagedIndex, Index, decode_index, is_index
 from agentstack.pbs.snapshots import MANIFEST, Group, Manifest, Snapshot, owns
 from agentstack.pbs.source import LocalSource, RemoteSource, Source, login_of
 from agentstack.pbs.upkeep import MAX_DEPTH, place
@@ -177,16 +177,17 @@ class Pull:
             for entry in manifest.files:
                 self.task.log(f"sync archive {entry.filename}")
                 content = await self.source.file(there, entry.filename)
-                if entry.filename.endswith(".fidx"):
-                    index = FixedIndex.decode(content)
+                if is_index(entry.filename):
+                    index = decode_index(content)
                     if index.checksum.hex() != entry.csum or index.size != entry.size:
                         raise AgentError(f"wrong checksum for file '{entry.filename}'")
                     await self._chunks(there, index, writer)
                 writer.copy(entry, content)
             # what was verified there says nothing about the copy
+            writer.signature = manifest.signature
             writer.unprotected = {key: value for key, value in manifest.unprotected.items() if key != "verify_state"}
 
-    async def _chunks(self, there: Snapshot, index: FixedIndex, writer: SnapshotWriter) -> None:
+    async def _chunks(self, there: Snapshot, index: Index, writer: SnapshotWriter) -> None:
         began, before, chunks = self.host.clock.elapsed(), self.fetched, self.store.chunks
         for digest in dict.fromkeys(index.digests):
             if chunks.has(digest):

@@ -23,7 +23,7 @@ from agentstack.pbs.access import DENIED
 from agentstack.pbs.blob import DamagedBlob
 from agentstack.pbs.chunks import MissingChunk
 from agentstack.pbs.datastores import acl_path
-from agentstack.pbs.index import DamagedIndex, FixedIndex
+from agentstack.pbs.index import DamagedIndex, FixedIndex, decode_index, is_index
 from agentstack.pbs.snapshots import TYPES, Group, Snapshot, owns, valid_id
 from agentstack.pbs.writer import SnapshotWriter
 from agentstack.tasks import Task
@@ -35,13 +35,14 @@ PREFIX = "/transfer/"
 LARGEST = 17 * 1024 * 1024
 """Bytes of one request: a blob at its largest, with its header."""
 
+CRYPT_MODES = ("none", "encrypt", "sign-only")
+
 WATCH = 0.2
 """Real seconds between two looks at whether a client's connection still stands."""
 
 IDLE = 900.0
 """Stack seconds after which a client that says nothing, and does not hang up either, is given up."""
 
-_DIGEST = 32
 _TEXTS = {
     "none": "no backup is running on this connection",
     "unfinished": "backup ended but finished flag is not set.",
@@ -102,9 +103,9 @@ class Transfer:
                 case "POST", "backup/index":
                     self._index(session, request, body)
                 case "POST", "backup/blob":
-                    self._blob(session, _name(request), body)
+                    self._blob(session, request, body)
                 case "POST", "backup/finish":
-                    await self._finish(session)
+                    await self._finish(session, request)
                 case _:
                     raise AgentError(f"Path '{request.path}' not found.", status=404)
         except (ValueError, KeyError, DamagedBlob, DamagedIndex, OSError) as error:
@@ -209,31 +210,34 @@ class Transfer:
         return Response(body=json.dumps({"written": written}).encode())
 
     def _index(self, session: Session, request: BaseRequest, body: bytes) -> None:
-        name, size = _name(request), int(request.query["size"])
-        if not name.endswith(".fidx"):
+        name, index = _name(request), decode_index(body)
+        kind = "fixed" if name.endswith(".fidx") else "dynamic"
+        if not name.endswith(".fidx" if isinstance(index, FixedIndex) else ".didx"):
             raise AgentError(f"wrong archive extension: '{name}'")
-        digests = [body[at : at + _DIGEST] for at in range(0, len(body), _DIGEST)]
-        for digest in digests:
+        for digest in index.digests:
             if digest not in session.known:
                 raise AgentError(_TEXTS["unknown_chunk"].format(name=name, digest=digest.hex()))
-        number = 1 + sum(entry.filename.endswith(".fidx") for entry in session.writer.files)
-        session.log(f'created new fixed index {number} ("{session.writer.snapshot}/{name}")')
-        session.writer.image(name, FixedIndex(size, digests, int(request.query["created"])))
+        number = 1 + sum(is_index(entry.filename) for entry in session.writer.files)
+        session.log(f'created new {kind} index {number} ("{session.writer.snapshot}/{name}")')
+        session.writer.image(name, index, _crypt_mode(request))
         session.log(f"Upload statistics for '{name}'")
-        session.log(f"Size: {size}")
-        session.log(f"Chunk count: {len(digests)}")
-        session.log(f"successfully closed fixed index {number}")
+        session.log(f"Size: {index.size}")
+        session.log(f"Chunk count: {len(index.digests)}")
+        session.log(f"successfully closed {kind} index {number}")
 
-    def _blob(self, session: Session, name: str, data: bytes) -> None:
+    def _blob(self, session: Session, request: BaseRequest, content: bytes) -> None:
+        name = _name(request)
         if not name.endswith(".blob"):
             raise AgentError(f"wrong blob file extension: '{name}'")
-        session.writer.blob(name, data)
-        stored = session.writer.files[-1].size
-        session.log(f'add blob "{session.writer.snapshot}/{name}" ({len(data)} bytes, comp: {stored})')
+        session.writer.encoded(name, content, _crypt_mode(request))
+        session.log(f'add blob "{session.writer.snapshot}/{name}" ({len(content)} bytes)')
 
-    async def _finish(self, session: Session) -> None:
+    async def _finish(self, session: Session, request: BaseRequest) -> None:
         if not session.writer.files:
             raise AgentError("backup contains no files")
+        if fingerprint := request.query.get("key-fingerprint"):
+            session.writer.unprotected["key-fingerprint"] = fingerprint
+            session.writer.signature = request.query.get("signature")
         session.finished.set()
         await session.closed
 
@@ -243,6 +247,13 @@ def _name(request: BaseRequest) -> str:
     if not valid_id(name):
         raise AgentError(f"invalid file name '{name}'")
     return name
+
+
+def _crypt_mode(request: BaseRequest) -> str:
+    mode = request.query.get("crypt-mode", "none")
+    if mode not in CRYPT_MODES:
+        raise AgentError(f"invalid crypt mode '{mode}'")
+    return mode
 
 
 def _snapshot(request: BaseRequest) -> tuple[str, Snapshot]:

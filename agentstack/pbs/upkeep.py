@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from agentstack._shared.prune import Backup, Mark, PruneOptions, mark_backups
 from agentstack.access.identity import Identity
 from agentstack.errors import AgentError
-from agentstack.pbs.blob import DamagedBlob
+from agentstack.pbs.blob import DamagedBlob, check
 from agentstack.pbs.chunks import MissingChunk
 from agentstack.pbs.datastore import Datastore
 from agentstack.pbs.datastores import acl_path
-from agentstack.pbs.index import DamagedIndex
+from agentstack.pbs.index import DamagedIndex, is_index
 from agentstack.pbs.snapshots import MANIFEST, BackupFile, Group, Manifest, Snapshot, owns
 from agentstack.pbs.upid import parse_upid
 from agentstack.tasks import Task
@@ -208,12 +208,12 @@ class _Verification:
     async def _file(self, snapshot: Snapshot, entry: BackupFile) -> bool:
         self.task.log(f"  check {entry.filename}")
         try:
-            if entry.filename.endswith(".fidx"):
+            if is_index(entry.filename):
                 return await self._image(snapshot, entry)
             content = (snapshot.path(self.store.base) / entry.filename).read_bytes()
             if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.csum:
                 raise DamagedBlob("wrong checksum")
-            self.store.blob(snapshot, entry.filename)
+            check(content)
         except (OSError, DamagedBlob, DamagedIndex) as error:
             self.task.log(f"verify {self._name(snapshot)}/{entry.filename} failed: {error}")
             return False
@@ -224,13 +224,15 @@ class _Verification:
         if index.size != entry.size or index.checksum.hex() != entry.csum:
             raise DamagedIndex("wrong size or checksum")
         began, errors, count = self.host.clock.elapsed(), 0, 0
-        for digest in dict.fromkeys(index.digests):
-            if digest in self.good:
+        seen: set[bytes] = set()
+        for digest, _start, length in index.chunks():
+            if digest in self.good or digest in seen:
                 continue
-            count += 1
+            seen.add(digest)
+            count += length
             errors += not await self._chunk(digest)
         seconds = self.host.clock.elapsed() - began
-        size = count * index.chunk_size / _MIB
+        size = count / _MIB
         rate = size / seconds if seconds else 0.0
         self.task.log(f"  verified {size:.2f} MiB in {seconds:.2f} seconds, speed {rate:.2f} MiB/s ({errors} errors)")
         if errors:
@@ -242,7 +244,7 @@ class _Verification:
             self.task.log(f"chunk {digest.hex()} was marked as corrupt")
             return False
         try:
-            await asyncio.to_thread(self.store.chunks.read, digest)
+            await asyncio.to_thread(self.store.chunks.verify, digest)
         except MissingChunk:
             self.task.log(
                 f"can't verify chunk, load failed - store '{self.store.name}', unable to load chunk "

@@ -191,6 +191,9 @@ class PbsStorage:
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
         raise AgentError(TEXTS["unsupported"])
 
+    def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path:
+        raise AgentError(TEXTS["unsupported"])
+
     def can_snapshot(self, entry: Entry, name: str) -> bool:
         return False
 

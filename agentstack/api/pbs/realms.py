@@ -70,7 +70,7 @@ def all_realms(call: Call) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"realm": realm, "type": realm, **_builtin(call, realm)} for realm in BUILTIN]
     for kind in KINDS:
         for realm, values in REALMS.read(call.host).of(kind).items():
-            shown = {key: values[key] for key in ("comment", "default") if key in values}
+            shown: dict[str, Any] = {key: values[key] for key in ("comment", "default") if key in values}
             rows.append({"realm": realm, "type": kind, **shown})
     if not any(row.get("default") for row in rows):
         rows[0]["default"] = True

@@ -25,7 +25,7 @@ def _files(store: Datastore, snapshot: Snapshot, manifest: Manifest) -> list[dic
     for row in rows:
         del row["csum"]
     size = (snapshot.path(store.base) / MANIFEST).stat().st_size
-    return [*rows, {"filename": MANIFEST, "crypt-mode": "none", "size": size}]
+    return [*rows, {"filename": MANIFEST, "crypt-mode": "sign-only" if manifest.signature else "none", "size": size}]
 
 
 def describe(store: Datastore, snapshot: Snapshot, owner: str) -> dict[str, Any]:
@@ -44,6 +44,8 @@ def describe(store: Datastore, snapshot: Snapshot, owner: str) -> dict[str, Any]
         return row
     row["files"] = _files(store, snapshot, manifest)
     row["size"] = manifest.size
+    if manifest.fingerprint is not None:
+        row["fingerprint"] = manifest.fingerprint
     if notes := manifest.unprotected.get("notes"):
         row["comment"] = notes.splitlines()[0]
     if state := manifest.unprotected.get("verify_state"):
