@@ -67,6 +67,20 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Array:
+    """External storage that hosts reach over a network. `number`: last byte of its address; sizes in bytes."""
+
+    name: str
+    network: str
+    number: int
+    exports: dict[str, int] = field(hash=False)
+    """What it gives over NFS: path -> size."""
+    targets: dict[str, tuple[int, ...]] = field(hash=False)
+    """What it gives over iSCSI: name of the target -> sizes of its LUNs."""
+    address: str = ""
+
+
+@dataclass(frozen=True)
 class Nic:
     """A host's card on a network. `speed` in Mbit/s, `mtu` in bytes; `vlan`: the network comes tagged over a card that
     carries another one, too."""
@@ -173,6 +187,7 @@ class Stack:
     networks: dict[str, Network] = field(hash=False)
     hosts: dict[str, HostSpec] = field(hash=False)
     clusters: tuple[ClusterSpec, ...]
+    arrays: dict[str, Array] = field(default_factory=dict, hash=False)
 
     def on_net(self, net: int) -> Stack:
         """The same stack with all addresses in 127.<net>.0.0/16."""
@@ -183,7 +198,11 @@ class Stack:
             )
             for host in self.hosts.values()
         }
-        return replace(self, net=net, hosts=hosts)
+        arrays = {
+            array.name: replace(array, address=f"127.{net}.{self.networks[array.network].index}.{array.number}")
+            for array in self.arrays.values()
+        }
+        return replace(self, net=net, hosts=hosts, arrays=arrays)
 
     def cidr(self, network: str) -> str:
         """The addresses of the network of that name: `127.64.0.0/24`."""
@@ -210,5 +229,12 @@ class Stack:
                     "ssh_port": SSH_PORT,
                 }
                 for host in self.hosts.values()
+            },
+            "arrays": {
+                array.name: {
+                    **{"network": array.network, "address": array.address, "exports": list(array.exports)},
+                    "targets": {target: len(luns) for target, luns in array.targets.items()},
+                }
+                for array in self.arrays.values()
             },
         }

@@ -10,20 +10,33 @@ defaults: {version: "9.2", memory: 16G, cpus: 8, site: dc1}
 networks: {mgmt: {}, ring1: {latency: 0.3ms}}
 hosts:
   pve1: {kind: pve, disks: [{size: 32G}, {size: 64G, model: SSD-A, count: 2}]}
+arrays: {nas1: {network: ring1, exports: {/export/vm: 500G}, targets: {"iqn.2026-01.test:san": [200G]}}}   # optional
 start: fresh                       # or clustered: {name, nodes, links, guests: {100: {node: pve1, …}}}
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, repeated_key, text
-from agentstack.stack import RELEASES, ClusterSpec, Disk, DiskType, GuestSpec, HostSpec, Kind, Network, Nic, Stack
+from agentstack.stack import (
+    RELEASES,
+    Array,
+    ClusterSpec,
+    Disk,
+    DiskType,
+    GuestSpec,
+    HostSpec,
+    Kind,
+    Network,
+    Nic,
+    Stack,
+)
 from agentstack.units import parse_duration, parse_size
 
 HOST_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?", "a host name: letters, digits and -")
@@ -35,6 +48,9 @@ CLUSTER_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,13}[a-zA-Z0-9])?", "a clust
 
 FIRST_NUMBER: dict[Kind, int] = {"pve": 11, "pbs": 101, "witness": 151}
 KINDS: tuple[Kind, ...] = ("pve", "pbs", "witness")
+FIRST_ARRAY = 201
+EXPORT = matching(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+", "an absolute path")
+TARGET = matching(r"(iqn|eui|naa)\.[A-Za-z0-9.:-]+", "an iSCSI name: iqn.…")
 HA_STATES = ("started", "stopped", "disabled", "ignored")
 
 DISK_TYPES: dict[DiskType, dict[str, Any]] = {
@@ -78,6 +94,7 @@ def _stack(reader: Reader, net: int | None) -> Stack:
         networks=networks,
         hosts=hosts,
         clusters=_clusters(reader, hosts, tuple(networks)),
+        arrays=_arrays(reader, tuple(networks), {host.number for host in hosts.values()} | set(hosts)),
     )
     reader.done()
     if net and stack.net != net:
@@ -230,6 +247,38 @@ def _disk_name(kind: DiskType, before: list[Disk]) -> str:
     position = sum(disk.type != "nvme" for disk in before)
     prefix = chr(ord("a") + position // 26 - 1) if position >= 26 else ""
     return f"sd{prefix}{chr(ord('a') + position % 26)}"
+
+
+def _arrays(reader: Reader, networks: tuple[str, ...], taken: set[int | str]) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for position, (name, entry) in enumerate(reader.entries("arrays", HOST_NAME, {})):
+        last_byte = entry.take("address", integer(2, 254), FIRST_ARRAY + position)
+        if taken & {name, last_byte}:
+            raise entry.error(f"{name if name in taken else last_byte} is already that of a host", "address")
+        taken |= {name, last_byte}
+        exports = entry.section("exports", {})
+        targets = entry.section("targets", {})
+        arrays[name] = Array(
+            name=name,
+            network=entry.take("network", choice(*networks), networks[0]),
+            number=last_byte,
+            exports={path: exports.take(path, parse_size) for path in _names(exports, EXPORT)},
+            targets={target: targets.words(target, parse_size, ()) for target in _names(targets, TARGET)},
+        )
+        exports.done()
+        targets.done()
+        entry.done()
+    return arrays
+
+
+def _names(reader: Reader, name: Callable[[object], str]) -> list[str]:
+    found = []
+    for raw in reader.data:
+        try:
+            found.append(name(raw))
+        except ValueError as error:
+            raise reader.error(str(error), str(raw)) from error
+    return found
 
 
 def _clusters(reader: Reader, hosts: dict[str, HostSpec], networks: tuple[str, ...]) -> tuple[ClusterSpec, ...]:

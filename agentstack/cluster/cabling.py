@@ -104,6 +104,8 @@ class Cabling:
                 if fault.settings.get("cut"):
                     self.down |= self.select(*_ends(fault))
                 self.faults.append(fault)
+            elif fault.kind == "array":
+                self.down |= self.select(fault.target[0], None)
 
     def open(self, source: str, target: str) -> bool:
         """Whether a packet from one address can reach the other."""
@@ -145,12 +147,14 @@ def _ends(fault: Fault) -> tuple[str | None, str | None]:
 
 def cabling_of(stack: Stack) -> Cabling:
     """Which address of which host hangs on which network, and what these are like."""
+    arrays = {array.address: Plug(array.name, array.network) for array in stack.arrays.values()}
     return Cabling(
         {
             address: Plug(host.name, network)
             for host in stack.hosts.values()
             for network, address in host.addresses.items()
-        },
+        }
+        | arrays,
         {
             network.name: Wire(network.latency, network.jitter, network.loss, network.mtu)
             for network in stack.networks.values()

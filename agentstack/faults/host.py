@@ -67,4 +67,4 @@ class Faults:
         return fault.kind in WIRES or not fault.target or fault.target[0] == self.host.name
 
 
-WIRES = frozenset({"link", "network", "host", "partition"})
+WIRES = frozenset({"link", "network", "host", "partition", "array"})

@@ -139,6 +139,7 @@ KINDS: dict[str, Kind] = {
         {"offset": duration_with_sign},
         value="offset",
     ),
+    "array": Kind("An external array's cables.", ("array",), CUT),
     "disk": Kind(
         "A host's disk: pulled out, full of errors, answering nothing (stall), or another one in its place (for good).",
         ("host", "disk"),
@@ -199,6 +200,8 @@ def check(stack: Stack, fault: Fault) -> None:
         match what:
             case "host":
                 host = _known("host", name, stack.hosts)
+            case "array":
+                _known("array", name, stack.arrays)
             case "network":
                 _known("network", name, stack.networks)
                 if host is not None and name not in stack.hosts[host].addresses:

@@ -71,11 +71,10 @@ class Guests:
     async def start(self) -> None:
         self.ledger.mkdir(exist_ok=True)
         self.host.disks.listeners.append(self._look_at_disks)
+        self.host.storage.arrays.listeners.append(self._look_at_disks)
 
     def _blocked(self, files: set[Path]) -> bool:
-        disks = self.host.disks
-        system = disks.system.by_id in disks.stalled | disks.failing
-        return any((system and path.is_relative_to(self.host.root)) or self.host.zfs.blocked(path) for path in files)
+        return any(self.host.storage.blocked(path) for path in files)
 
     def _look_at_disks(self) -> None:
         """Let guests wait whose disks answer nothing, and go on when they do."""

@@ -14,7 +14,10 @@ from agentstack.ceph.rbd import RbdPool
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
 from agentstack.storage import config, sparse
+from agentstack.storage.arrays import Arrays
+from agentstack.storage.lvm import Groups, LvmVolumes
 from agentstack.storage.pbs import PbsStorage
+from agentstack.storage.remote import Iscsi, Nfs
 from agentstack.storage.types import STORAGE_TYPES
 from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
 from agentstack.storage.volumes import Backend, Directory, Usage, Volume, ZfsPool
@@ -33,7 +36,7 @@ TEXTS = {
     "inactive": "storage '{id}' is not online",
 }
 
-_REMOTE = frozenset({"nfs", "cifs", "iscsi"})
+_REMOTE = frozenset({"cifs", "iscsidirect"})
 """Kinds whose server has to answer before anything else happens."""
 
 _SYSTEM_BYTES = 3 << 30
@@ -51,16 +54,24 @@ class Storages:
         self.host = host
         self._root_used = (0.0, 0)
         self.pbs = PbsStorage(host)
+        self.arrays = Arrays(host)
+        self.groups = Groups(host)
         self.backends: dict[str, Backend] = {
             "pbs": self.pbs,
             "dir": Directory(host),
             "btrfs": Directory(host),
             "zfspool": ZfsPool(host),
             "rbd": RbdPool(host),
+            "nfs": Nfs(host),
+            "iscsi": Iscsi(host),
+            "lvm": LvmVolumes(host, thin=False),
+            "lvmthin": LvmVolumes(host, thin=True),
         }
 
     async def start(self) -> None:
         """Storages are activated when they are used; those on backup servers are looked at regularly."""
+        self.host.disks.holders.append(self.groups.holds)
+        await self.arrays.start()
         await self.pbs.start()
 
     async def stop(self) -> None:
@@ -126,6 +137,13 @@ class Storages:
         if content not in split_list(entry.values["content"]):
             raise AgentError(TEXTS["content"].format(id=ident, content=content))
         return entry
+
+    def blocked(self, path: Path) -> bool:
+        """Tell whether a write to a guest's disk would wait, because what it lies on answers nothing."""
+        disks = self.host.disks
+        if path.is_relative_to(self.host.root):
+            return disks.system.by_id in disks.stalled | disks.failing
+        return self.host.zfs.blocked(path) or self.groups.blocked(path) or self.arrays.blocked(path)
 
     # ---- status -----------------------------------------------------------------------------------------------------
 

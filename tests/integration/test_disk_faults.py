@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from agentstack.guests.process import read_records
 from agentstack.reader import StackError
 
 from ..api_client import Refused, Root
+from ..records import goes_on, records, stands
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
@@ -51,15 +53,8 @@ def whole(stack: RunningStack) -> None:
     stack.clear_faults("disk")
 
 
-def written(stack: RunningStack, vmid: int) -> int:
-    """How many records a guest's disk holds."""
-    path = next((stack.dir / "hosts/pve1/zfs").glob(f"*/data/vm-{vmid}-disk-0.raw"))
-    return len(list(read_records(str(path))))
-
-
-def goes_on(stack: RunningStack, vmid: int) -> bool:
-    before = written(stack, vmid)
-    return wait_until(lambda: written(stack, vmid) > before)
+def disk(stack: RunningStack, vmid: int) -> Path:
+    return next((stack.dir / "hosts/pve1/zfs").glob(f"*/data/vm-{vmid}-disk-0.raw"))
 
 
 def test_a_mirror_loses_a_disk_and_gets_another(stack: RunningStack, root: Root, shell: Shell) -> None:
@@ -69,7 +64,7 @@ def test_a_mirror_loses_a_disk_and_gets_another(stack: RunningStack, root: Root,
     shown = shell.run("zpool status tank").out
     assert "One or more devices have been removed." in shown
     assert "REMOVED" in shown
-    assert goes_on(stack, 100)
+    assert goes_on(disk(stack, 100))
 
     stack.fault("disk", "pve1", "sdb", "replace=S4NEW")
     new = next(row for row in root("GET", f"{NODE}/disks/list") if row["devpath"] == "/dev/sdb")
@@ -88,7 +83,7 @@ def test_a_mirror_loses_a_disk_and_gets_another(stack: RunningStack, root: Root,
     assert root("GET", f"{NODE}/disks/zfs/tank")["state"] == "ONLINE", "the labels know the new disk"
     for vmid in (100, 101):
         root.run("POST", f"{NODE}/qemu/{vmid}/status/start")
-    assert goes_on(stack, 100)
+    assert goes_on(disk(stack, 100))
 
 
 def test_a_disk_full_of_errors(stack: RunningStack, root: Root, shell: Shell) -> None:
@@ -101,31 +96,31 @@ def test_a_disk_full_of_errors(stack: RunningStack, root: Root, shell: Shell) ->
     assert shell.run("zpool offline tank sdc").status == 0
     assert "OFFLINE" in shell.run("zpool status tank").out
     assert shell.run("zpool online tank sdc").status == 0
-    assert goes_on(stack, 100)
+    assert goes_on(disk(stack, 100))
 
 
 def test_a_pool_without_its_only_disk_waits_until_it_is_cleared(stack: RunningStack, root: Root, shell: Shell) -> None:
     stack.fault("disk", "pve1", "sdd", "remove")
     wait_until(lambda: shell.run("zpool list -H -o health solo").out == "SUSPENDED\n")
     assert root("GET", f"{NODE}/storage/solo/status")["active"] == 0
-    still = wait_until(lambda: found if (found := written(stack, 101)) == written(stack, 101) else None)
-    assert goes_on(stack, 100), "other pools do not care"
-    assert written(stack, 101) == still
+    still = stands(disk(stack, 101))
+    assert goes_on(disk(stack, 100)), "other pools do not care"
+    assert len(records(disk(stack, 101))) == still
     stack.fault("disk", "pve1", "sdd", "restore")
     assert shell.run("zpool list -H -o health solo").out == "SUSPENDED\n", "until an administrator says so"
     assert shell.run("zpool clear solo").status == 0
-    assert goes_on(stack, 101)
+    assert goes_on(disk(stack, 101))
 
 
 def test_a_disk_that_hangs_holds_its_guests(stack: RunningStack, root: Root) -> None:
     stack.fault("disk", "pve1", "sdd", "stall")
-    still = wait_until(lambda: found if (found := written(stack, 101)) == written(stack, 101) else None)
-    assert goes_on(stack, 100)
-    assert written(stack, 101) == still
+    still = stands(disk(stack, 101))
+    assert goes_on(disk(stack, 100))
+    assert len(records(disk(stack, 101))) == still
     upid = root("POST", f"{NODE}/qemu/101/status/shutdown", timeout=10)
     assert "failed" in root.end_of(upid) or "timeout" in root.end_of(upid)
     stack.clear_faults("disk")
-    assert goes_on(stack, 101)
+    assert goes_on(disk(stack, 101))
 
 
 def test_faults_that_name_what_is_not_there(stack: RunningStack) -> None:

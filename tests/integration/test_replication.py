@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from agentstack.guests.process import Record, read_records
@@ -68,7 +70,7 @@ def test_the_first_run_copies_all_and_the_next_what_changed(stack: RunningStack,
 
     for _ in range(4):
         root("POST", "/nodes/pve1/replication/104-0/schedule_now")
-        first = wait_until(lambda: synced_since(root, "104-0", first))
+        first = wait_until(partial(synced_since, root, "104-0", first))
     assert len(records(stack, "pve2")) > len(copied)
     log = " ".join(row["t"] for row in root("GET", "/nodes/pve1/replication/104-0/log"))
     assert "incremental sync 'tank:vm-104-disk-0'" in log
