@@ -62,11 +62,13 @@ def write_stack(state: Path, stack: Stack, source: str) -> None:
 def difference(old: Stack, new: Stack) -> str | None:
     """What a stack file says differently from the stack that exists, in a few words; None if nothing."""
     here, there = old.on_net(1), new.on_net(1)
+    if here.networks != there.networks:  # before the hosts, whose cards follow from them
+        return "networks has changed"
     for name in dict.fromkeys([*here.hosts, *there.hosts]):
         if here.hosts.get(name) != there.hosts.get(name):
             word = "is new" if name not in here.hosts else "is gone" if name not in there.hosts else "has changed"
             return f"host {name} {word}"
-    for field in ("name", "scale", "boot_time", "networks", "clusters"):
+    for field in ("name", "scale", "boot_time", "arrays", "clusters"):
         if getattr(here, field) != getattr(there, field):
             return f"{field} has changed"
     return None if here == replace(there, net=here.net) else "it has changed"
