@@ -81,7 +81,7 @@ class _Evaluation:
 
     def _perm(self, template: str, privs: list[str], *options: Any) -> None:
         choices = dict(zip(options[::2], options[1::2], strict=True))
-        needed = choices.get("require-param")
+        needed = choices.get("require_param")
         if needed is not None and self.params.get(needed) is None:
             raise denied()
         self.accounts.check(self.identity, self._fill(template), privs, any=bool(choices.get("any")))

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError, ParameterError
+from agentstack.guests import cloudinit, drives
 from agentstack.guests import config as configs
-from agentstack.guests import drives
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
 from agentstack.guests.operations import Log
 
@@ -78,12 +78,13 @@ def check_storage(host: Host, identity: Identity, kind: Kind, drive: drives.Driv
     """Refuse a disk on a storage that is not there, not for guests' disks, or not the caller's to use."""
     if not drive.is_volume:
         return
-    host.storage.check_content(drive.storage, "iso" if drive.is_cdrom else "rootdir" if kind is LXC else "images")
+    medium = drive.is_cdrom and not drive.volume.endswith(":cloudinit")
+    host.storage.check_content(drive.storage, "iso" if medium else "rootdir" if kind is LXC else "images")
     host.access.check(
         identity,
         f"/storage/{drive.storage}",
-        ["Datastore.Audit", "Datastore.AllocateSpace"] if drive.is_cdrom else ["Datastore.AllocateSpace"],
-        any=drive.is_cdrom,
+        ["Datastore.Audit", "Datastore.AllocateSpace"] if medium else ["Datastore.AllocateSpace"],
+        any=medium,
     )
 
 
@@ -96,6 +97,8 @@ async def create(host: Host, kind: Kind, vmid: int, params: Mapping[str, Any], l
             host.guests.forget_acknowledged(vmid)
             await configs.save(host, kind, vmid, GuestConfig({"lock": "create"}))
             config = GuestConfig(options(params))
+            if "cipassword" in config.values:
+                config.values["cipassword"] = cloudinit.hashed(config.values["cipassword"])
             if kind is LXC:
                 _complete_container(config, vmid, params)
             await _make_disks(host, kind, vmid, config, made, log)
@@ -182,7 +185,8 @@ async def destroy(host: Host, kind: Kind, vmid: int, *, purge: bool, unreference
         volids = {drive.volume for _, drive in drives.volumes(kind, config)}
         if unreferenced:
             volids |= _all_volumes(host, vmid)
-        for volid in sorted(volids):
+        # one that cannot be removed has to be met first, so that nothing is lost
+        for volid in sorted(volids, key=lambda volid: (not host.storage.can_clone(volid), volid)):
             if host.storage.exists(volid):
                 host.storage.free(volid)
         await host.clock.sleep(_CREATE_TIME)

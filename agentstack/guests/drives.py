@@ -23,6 +23,10 @@ _DEFAULT_MAC_PREFIX = "BC:24:11"
 _VM_DRIVE_DEFAULT = {"efidisk0": 528 << 10, "tpmstate0": 4 << 20}
 """Sizes that do not follow from what is asked for."""
 
+CLOUDINIT_SIZE = 4 << 20
+FILE_STORAGES = frozenset({"dir", "btrfs", "nfs", "cifs"})
+"""Where the name of a volume ends in its format."""
+
 
 @dataclass
 class Drive:
@@ -93,7 +97,7 @@ def _order(key: str) -> tuple[int, str, int]:
 def volumes(kind: Kind, config: GuestConfig) -> Iterator[tuple[str, Drive]]:
     """The disks of a guest that are volumes of its own."""
     for key, drive in drives(kind, config):
-        if drive.is_volume and not drive.is_cdrom:
+        if drive.is_volume and (not drive.is_cdrom or is_cloudinit(drive)):
             yield key, drive
     for key, value in config.values.items():
         if key.startswith("unused") and key[6:].isdigit():
@@ -112,6 +116,8 @@ def allocate(host: Host, kind: Kind, vmid: int, key: str, text: str) -> tuple[st
     Returns the text for the configuration and whether a volume was made.
     """
     drive = parse_drive(key, text)
+    if kind is not LXC and drive.volume.partition(":")[2] == "cloudinit":
+        return _allocate_cloudinit(host, vmid, drive), True
     match = _NEW.fullmatch(drive.volume)
     if match is None or drive.is_cdrom:
         if drive.is_volume and not drive.is_cdrom:
@@ -127,6 +133,27 @@ def allocate(host: Host, kind: Kind, vmid: int, key: str, text: str) -> tuple[st
     drive.volume = host.storage.allocate(match[1], vmid, size, form=form)
     drive.options["size"] = format_size(size)
     return drive.format(), True
+
+
+def _allocate_cloudinit(host: Host, vmid: int, drive: Drive) -> str:
+    entry = host.storage.check_content(drive.storage, "images")
+    form = drive.options.pop("format", None) or ("qcow2" if entry.type in FILE_STORAGES else None)
+    name = f"vm-{vmid}-cloudinit" + (f".{form}" if entry.type in FILE_STORAGES else "")
+    drive.volume = host.storage.allocate(drive.storage, vmid, CLOUDINIT_SIZE, form=form, name=name)
+    drive.options |= {"media": "cdrom", "size": format_size(CLOUDINIT_SIZE)}
+    return drive.format()
+
+
+def is_cloudinit(drive: Drive) -> bool:
+    """Tell whether a CD-ROM is the one that configures the guest at its first start."""
+    return drive.is_volume and re.search(r"(?:^|[:/])vm-\d+-cloudinit(?:\.|$)", drive.volume) is not None
+
+
+def renew_mac(kind: Kind, text: str) -> str:
+    """A network card's text with a new address."""
+    parts = [part.partition("=")[::2] for part in text.split(",")]
+    mac = "hwaddr" if kind is LXC else next((key for key, _ in parts if key in _MODELS), "macaddr")
+    return ",".join(f"{key}={random_mac() if key == mac else value}" for key, value in parts)
 
 
 def random_mac(prefix: str | None = None) -> str:

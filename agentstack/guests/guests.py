@@ -49,6 +49,8 @@ class Running:
     since: float
     files: set[Path]
     suspended: bool = False
+    frozen: bool = False
+    """Its agent holds its file systems still."""
     stalled: bool = False
     """A disk of it answers nothing: the guest waits, and cannot even end."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -186,6 +188,19 @@ class Guests:
         guest = self.running[vmid]
         await self._tell(guest, "resume")
         guest.suspended = False
+
+    async def freeze(self, vmid: int) -> None:
+        """Let a guest write nothing, on the word of its agent."""
+        guest = self.running[vmid]
+        await self._tell(guest, "suspend")
+        guest.frozen = True
+
+    async def thaw(self, vmid: int) -> None:
+        """Let a guest write again."""
+        guest = self.running[vmid]
+        guest.frozen = False
+        if not guest.suspended:
+            await self._tell(guest, "resume")
 
     def status(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, Any]:
         """A guest of this host as lists show it (facts §14)."""

@@ -218,7 +218,7 @@ class _Migration:
         for key, drive in drives.drives(self.kind, config):
             if not drive.is_volume or self.host.storage.is_shared(self.host.storage.entry(drive.storage)):
                 continue
-            if drive.is_cdrom:
+            if drive.is_cdrom and not drives.is_cloudinit(drive):
                 self.log(TEXTS["cdrom"].format(volid=drive.volume))
                 trouble = True
                 continue

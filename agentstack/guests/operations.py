@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentstack.errors import AgentError
+from agentstack.guests import cloudinit
 from agentstack.guests import config as configs
 from agentstack.guests.config import LXC, GuestConfig, Kind
-from agentstack.guests.drives import drives
+from agentstack.guests.drives import drives, is_cloudinit
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -75,6 +76,8 @@ async def start(host: Host, kind: Kind, vmid: int, *, skip_lock: bool = False, l
             config.values.pop("lock", None)
             await configs.save(host, kind, vmid, config)
         files = disk_files(host, kind, config)
+        if any(is_cloudinit(drive) for _, drive in drives(kind, config)):
+            cloudinit.write(host, config, vmid)
         await host.clock.sleep(START_TIME)
         await host.guests.launch(kind, vmid, files)
 

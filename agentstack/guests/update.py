@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from agentstack._shared.lists import split_list
 from agentstack._shared.units import format_size
 from agentstack.errors import AgentError
+from agentstack.guests import cloudinit, create, drives
 from agentstack.guests import config as configs
-from agentstack.guests import create, drives
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
 from agentstack.sections import check_digest
 
@@ -101,7 +101,7 @@ def _delete(host: Host, kind: Kind, vmid: int, config: GuestConfig, key: str) ->
         return
     old = config.values.pop(key)
     if kind.disk_keys.fullmatch(key):
-        _detach(kind, config, drives.parse_drive(key, old))
+        detach(kind, config, drives.parse_drive(key, old))
 
 
 def _set(host: Host, identity: Identity, kind: Kind, vmid: int, config: GuestConfig, key: str, value: str) -> None:
@@ -111,12 +111,14 @@ def _set(host: Host, identity: Identity, kind: Kind, vmid: int, config: GuestCon
         value, _ = drives.allocate(host, kind, vmid, key, value)
         old = drives.parse_drive(key, config.values[key]) if key in config.values else None
         if old and old.volume != drives.parse_drive(key, value).volume:
-            _detach(kind, config, old)
+            detach(kind, config, old)
         volume = drives.parse_drive(key, value).volume
         for unused in [name for name in config.values if name.startswith("unused") and config.values[name] == volume]:
             del config.values[unused]
     elif key.startswith("net") and key[3:].isdigit():
         value = drives.complete_net(kind, value)
+    elif key == "cipassword":
+        value = cloudinit.hashed(value)
     elif key == "description":
         value = value.rstrip("\n") + "\n"
     if _waits(host, kind, vmid, key) and config.values.get(key) != value:
@@ -126,7 +128,7 @@ def _set(host: Host, identity: Identity, kind: Kind, vmid: int, config: GuestCon
         config.values[key] = value
 
 
-def _detach(kind: Kind, config: GuestConfig, drive: drives.Drive) -> None:
+def detach(kind: Kind, config: GuestConfig, drive: drives.Drive) -> None:
     """Keep a volume that is no disk any more as the first free `unusedN`."""
     if not drive.is_volume or drive.is_cdrom:
         return
@@ -169,6 +171,7 @@ INTEGERS = {
         }
     ),
 }
+_HIDDEN = "**********"
 _NUMBERS = frozenset({"cpulimit", "migrate_downtime"})
 
 
@@ -176,7 +179,9 @@ def typed(kind: Kind, values: Mapping[str, str]) -> dict[str, Any]:
     """Options as the API answers them: whole numbers as numbers, the rest as text."""
     answer: dict[str, Any] = {}
     for key, value in values.items():
-        if key in INTEGERS[kind] and re.fullmatch(r"-?\d+", value):
+        if key == "cipassword":
+            answer[key] = _HIDDEN
+        elif key in INTEGERS[kind] and re.fullmatch(r"-?\d+", value):
             answer[key] = int(value)
         elif key in _NUMBERS:
             number = float(value)

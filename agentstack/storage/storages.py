@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
 from agentstack.ceph.rbd import RbdPool
 from agentstack.errors import AgentError
+from agentstack.guests.process import AREA
 from agentstack.sections import Entry
 from agentstack.storage import config, sparse
 from agentstack.storage.arrays import Arrays
@@ -20,7 +23,7 @@ from agentstack.storage.pbs import PbsStorage
 from agentstack.storage.remote import Iscsi, Nfs
 from agentstack.storage.types import STORAGE_TYPES
 from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
-from agentstack.storage.volumes import Backend, Directory, Usage, Volume, ZfsPool
+from agentstack.storage.volumes import Backend, Cloning, Directory, Usage, Volume, ZfsPool
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -33,6 +36,7 @@ TEXTS = {
     "esxi": "failed to activate storage '{id}': could not reach the server",
     "no_images": "storage '{id}' does not support vm images",
     "content": "storage '{id}' does not support content-type '{content}'",
+    "no_base": "storage of volume '{volid}' does not support templates",
     "inactive": "storage '{id}' is not online",
 }
 
@@ -231,46 +235,63 @@ class Storages:
         backend, entry, name = self._locate(volid)
         return backend.path(entry, name)
 
-    def device(self, volid: str) -> str:
-        """A volume's path as the host itself names it."""
+    def commit(self, volid: str) -> None:
+        """What was written into the file at a volume's path is to be the volume's content."""
+
+    # ---- copies -----------------------------------------------------------------------------------------------------
+
+    def can_clone(self, volid: str) -> bool:
+        """Tell whether the volume is a base, of which clones can be made that depend on it."""
+        return re.match(r"base(vol)?-", self.split(volid)[1].rpartition("/")[2]) is not None
+
+    def can_be_base(self, volid: str) -> bool:
+        """Tell whether the volume's storage has base volumes."""
+        return isinstance(self._locate(volid)[0], Cloning)
+
+    def make_base(self, volid: str) -> str:
+        """Turn a volume into a base of clones, which gets another name; returns its volume id."""
         backend, entry, name = self._locate(volid)
-        return backend.device(entry, name)
+        if not isinstance(backend, Cloning):
+            raise AgentError(TEXTS["no_base"].format(volid=volid))
+        return f"{entry.id}:{backend.make_base(entry, name)}"
 
-    def exists(self, volid: str) -> bool:
-        """Tell whether the volume is there."""
-        try:
-            return self.path(volid).exists()
-        except AgentError:
-            return False
-
-    def size(self, volid: str) -> int:
-        """Bytes that a volume can hold."""
-        return next((volume.size for volume in self.volumes(self.split(volid)[0]) if volume.volid == volid), 0)
-
-    def resize(self, volid: str, size: int) -> None:
-        """Set a volume's size."""
+    def clone(self, volid: str, vmid: int) -> str:
+        """Make a volume for a guest that depends on a base volume; returns its volume id."""
         backend, entry, name = self._locate(volid)
-        backend.resize(entry, name, size)
+        if not isinstance(backend, Cloning):
+            raise AgentError(TEXTS["no_base"].format(volid=volid))
+        return f"{entry.id}:{backend.clone(entry, name, vmid)}"
 
-    def volumes(self, ident: str, vmid: int | None = None) -> list[Volume]:
-        """What is on a storage, of one guest if `vmid` is given."""
+    def format_of(self, volid: str) -> str:
+        """The format of a volume: raw, qcow2, vmdk, subvol. Raises AgentError when there is no such volume."""
+        path = self.path(volid)
+        if path.is_dir():
+            return "subvol"
+        in_files = isinstance(self._locate(volid)[0], Directory)
+        return path.suffix.lstrip(".") or "raw" if in_files else "raw"
+
+    def format_for(self, ident: str, container: bool, volid: str) -> str | None:
+        """The format that a copy of a volume gets on a storage: its own if that can be, else the storage's."""
         entry = self.entry(ident)
-        return [volume for volume in self.backend(entry).list(entry) if vmid is None or volume.vmid == vmid]
+        if container:
+            return "subvol" if entry.type == "zfspool" else "raw"
+        form = self.format_of(volid)
+        return form if form in STORAGE_TYPES[entry.type].formats and form != "subvol" else None
 
-    def snapshot(self, volid: str, snapshot: str) -> None:
-        """Keep the present state of a volume."""
+    def duplicate(
+        self, volid: str, ident: str, vmid: int, *, form: str | None = None, snapshot: str | None = None
+    ) -> str:
+        """Copy a volume (or a snapshot of it) with all of its bytes to a storage; returns the copy's volume id."""
         backend, entry, name = self._locate(volid)
-        backend.snapshot(entry, name, snapshot)
-
-    def rollback(self, volid: str, snapshot: str) -> None:
-        """Bring a volume back to a snapshot."""
-        backend, entry, name = self._locate(volid)
-        backend.rollback(entry, name, snapshot)
-
-    def delete_snapshot(self, volid: str, snapshot: str) -> None:
-        """Forget a snapshot of a volume."""
-        backend, entry, name = self._locate(volid)
-        backend.delete_snapshot(entry, name, snapshot)
+        source = backend.snapshot_path(entry, name, snapshot) if snapshot else backend.path(entry, name)
+        new = self.allocate(ident, vmid, self.size(volid), form=form)
+        try:
+            copy_bytes(source, self.path(new))
+            self.commit(new)
+        except OSError:
+            self.free(new)
+            raise
+        return new
 
     def can_snapshot(self, volid: str) -> bool:
         """Tell whether a volume can have snapshots."""
@@ -282,6 +303,36 @@ def _usage(size: int, used: int) -> Usage:
     used = min(used, size)
     # what a file system keeps for root
     return Usage(size, used, max(0, size - used - size // 20))
+
+
+RECORDS = Path("var/lib/records")
+"""The file in a container's root that holds what its disk would from `AREA` on."""
+
+
+def copy_bytes(source: Path, target: Path) -> None:
+    """Copy a volume onto a fresh one; what a container has written goes from a disk into a file system and back."""
+    if source.is_dir() and target.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    elif source.is_dir():
+        if (source / RECORDS).exists():
+            _copy_part(source / RECORDS, 0, target, AREA)
+    elif target.is_dir():
+        (target / RECORDS).parent.mkdir(parents=True, exist_ok=True)
+        _copy_part(source, AREA, target / RECORDS, 0)
+    else:
+        size = target.stat().st_size
+        sparse.copy(source, target)
+        os.truncate(target, max(size, source.stat().st_size))
+
+
+def _copy_part(source: Path, start: int, target: Path, offset: int) -> None:
+    with target.open("r+b" if target.exists() else "wb") as file:
+        for at, data in sparse.extents(source):
+            # a piece may begin before the part that is wanted
+            piece = data[max(0, start - at) :]
+            if piece:
+                os.pwrite(file.fileno(), piece, max(at, start) - start + offset)
+        os.fsync(file.fileno())
 
 
 def sync(path: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
@@ -33,11 +34,18 @@ TEXTS = {
     "'{path}'",
     "zfs": "could not activate storage '{id}', zfs error: cannot import '{pool}': no such pool available\n",
     "zfs_error": "zfs error: {text}\n",
+    "used": "base volume '{volid}' is still in use by linked cloned\n",
     "protected": "cannot remove protected volume '{name}' on '{id}'\n",
 }
 
 _IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-[\w.-]+?)(?:\.(raw|qcow2|vmdk|subvol))?", re.ASCII)
 _ZVOL = re.compile(r"((vm|base|subvol|basevol)-(\d+)-[\w.-]+)", re.ASCII)
+_LINKED_FILE = re.compile(r"(\d+/base(?:vol)?-\d+-[\w.-]+)/(\d+/.+)", re.ASCII)
+_LINKED = re.compile(r"(base(?:vol)?-\d+-[\w.-]+)/(.+)", re.ASCII)
+"""Volumes that are clones of a base volume are named with it: `base-100-disk-0/vm-101-disk-0`."""
+
+BASE = "__base__"
+"""The snapshot of a base volume that clones are made from."""
 
 _FILE_KINDS = {
     "iso": ("template/iso", (".iso", ".img")),
@@ -91,6 +99,24 @@ class Backend(Protocol):
     def rollback(self, entry: Entry, name: str, snapshot: str) -> None: ...
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None: ...
     def can_snapshot(self, entry: Entry, name: str) -> bool: ...
+    def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path: ...
+
+
+@runtime_checkable
+class Cloning(Protocol):
+    """What a kind of storage does that has base volumes and clones that depend on them."""
+
+    def make_base(self, entry: Entry, name: str) -> str: ...
+    def clone(self, entry: Entry, name: str, vmid: int) -> str: ...
+
+
+def base_name(name: str) -> str:
+    """A volume's name as a base of clones: `vm-100-disk-0` is `base-100-disk-0` then."""
+    directory, slash, last = name.rpartition("/")
+    return directory + slash + re.sub(r"^(vm|subvol)-", lambda match: _BASES[match[1]], last)
+
+
+_BASES = {"vm": "base-", "subvol": "basevol-"}
 
 
 def free_name(taken: set[str], vmid: int, form: str, suffix: str = "") -> str:
@@ -147,6 +173,8 @@ class Directory:
 
     def _split(self, name: str) -> tuple[Path, str, int | None, str]:
         """Relative path, content type, owner and format of a volume name."""
+        if linked := _LINKED_FILE.fullmatch(name):
+            name = linked[2]
         if match := _IMAGE.fullmatch(name):
             if match[1] != match[3] or ".." in name:
                 raise AgentError(TEXTS["directory_name"].format(name=name))
@@ -174,6 +202,10 @@ class Directory:
 
     def free(self, entry: Entry, name: str) -> None:
         path = self.path(entry, name)
+        if self._has_clones(entry, path):
+            raise AgentError(TEXTS["used"].format(volid=f"{entry.id}:{name}"))
+        for kept in path.parent.glob(f".{path.name}*"):
+            kept.unlink()
         if path.is_dir():
             for file in sorted(path.rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() else file.unlink()
@@ -203,6 +235,8 @@ class Directory:
             name = f"{path.parent.name}/{path.name}"
             if _IMAGE.fullmatch(name):
                 _, _, vmid, form = self._split(name)
+                if (parent := _beside(path.with_name(f".{path.name}"), ".parent")).exists():
+                    name = f"{parent.read_text(encoding='utf-8')}/{name}"
                 yield self._volume(entry, path, name, "images", form, vmid)
         for kind, (directory, suffixes) in _FILE_KINDS.items():
             for path in sorted((base / directory).glob("*")):
@@ -226,19 +260,44 @@ class Directory:
     def can_snapshot(self, entry: Entry, name: str) -> bool:
         return self._split(name)[3] == "qcow2"
 
-    def _snapshot(self, entry: Entry, name: str, snapshot: str) -> Path:
+    def make_base(self, entry: Entry, name: str) -> str:
+        path = self.path(entry, name)
+        new = base_name(name)
+        path.rename(path.with_name(new.rpartition("/")[2]))
+        return new
+
+    def clone(self, entry: Entry, name: str, vmid: int) -> str:
+        base = self.path(entry, name)
+        directory = self.base(entry) / "images" / str(vmid)
+        directory.mkdir(parents=True, exist_ok=True)
+        form = "subvol" if base.is_dir() else base.suffix.lstrip(".")
+        own = free_name({file.name for file in directory.glob("*")}, vmid, form, base.suffix)
+        if base.is_dir():
+            shutil.copytree(base, directory / own)
+        else:
+            sparse.copy(base, directory / own)
+        parent = f"{base.parent.name}/{base.name}"
+        _beside(directory / f".{own}", ".parent").write_text(parent, encoding="utf-8")
+        return f"{parent}/{vmid}/{own}"
+
+    def _has_clones(self, entry: Entry, path: Path) -> bool:
+        own = f"{path.parent.name}/{path.name}"
+        clones = (self.base(entry) / "images").glob("*/.*.parent")
+        return any(file.read_text(encoding="utf-8") == own for file in clones)
+
+    def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path:
         # where qcow2 keeps its snapshots inside the image, a copy stands beside it, out of sight of `list`
         path = self.path(entry, name)
         return path.with_name(f".{path.name}@{snapshot}")
 
     def snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        sparse.copy(self.path(entry, name), self._snapshot(entry, name, snapshot))
+        sparse.copy(self.path(entry, name), self.snapshot_path(entry, name, snapshot))
 
     def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
-        sparse.copy(self._snapshot(entry, name, snapshot), self.path(entry, name))
+        sparse.copy(self.snapshot_path(entry, name, snapshot), self.path(entry, name))
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        self._snapshot(entry, name, snapshot).unlink(missing_ok=True)
+        self.snapshot_path(entry, name, snapshot).unlink(missing_ok=True)
 
 
 def _backup_extra(path: Path) -> dict[str, Any]:
@@ -266,6 +325,8 @@ class ZfsPool:
         self.host = host
 
     def _dataset(self, entry: Entry, name: str) -> str:
+        if linked := _LINKED.fullmatch(name):
+            name = linked[2]
         if not _ZVOL.fullmatch(name):
             raise AgentError(TEXTS["zfs_name"].format(name=name))
         return f"{entry.values['pool']}/{name}"
@@ -304,8 +365,11 @@ class ZfsPool:
         return name
 
     def free(self, entry: Entry, name: str) -> None:
+        zfs, full = self.host.zfs, self._dataset(entry, name)
+        if any(child.properties.get("origin") == f"{full}@{BASE}" for _, child in zfs.children(entry.values["pool"])):
+            raise AgentError(TEXTS["used"].format(volid=f"{entry.id}:{name}"))
         try:
-            self.host.zfs.destroy(self._dataset(entry, name))
+            zfs.destroy(full)
         except AgentError as error:
             raise AgentError(TEXTS["zfs_error"].format(text=error.message)) from error
 
@@ -331,6 +395,8 @@ class ZfsPool:
                 size = dataset.volsize or int(dataset.properties.get("refquota", 0))
                 content = "rootdir" if form == "subvol" else "images"
                 used = zfs.used(pool, full)
+                if origin := dataset.properties.get("origin"):
+                    name = f"{origin.partition('@')[0].rpartition('/')[2]}/{name}"
                 yield Volume(f"{entry.id}:{name}", content, form, size, used, int(dataset.created), int(match[3]))
 
     def resize(self, entry: Entry, name: str, size: int) -> None:
@@ -353,3 +419,35 @@ class ZfsPool:
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
         self.host.zfs.destroy_snapshot(self._dataset(entry, name), snapshot)
+
+    def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path:
+        dataset = self._dataset(entry, name)
+        return self.host.zfs.dataset(dataset)[0].path(dataset, snapshot)
+
+    def make_base(self, entry: Entry, name: str) -> str:
+        old, new = self._dataset(entry, name), base_name(name.rpartition("/")[2])
+        pool, dataset = self.host.zfs.dataset(old)
+        path = pool.path(old)
+        del pool.datasets[old]
+        pool.datasets[f"{entry.values['pool']}/{new}"] = dataset
+        path.rename(pool.path(f"{entry.values['pool']}/{new}"))
+        pool.save()
+        self.host.zfs.snapshot(f"{entry.values['pool']}/{new}", BASE)
+        return new
+
+    def clone(self, entry: Entry, name: str, vmid: int) -> str:
+        zfs, base = self.host.zfs, entry.values["pool"]
+        pool, dataset = zfs.dataset(self._dataset(entry, name))
+        form = "subvol" if dataset.kind == "filesystem" else "raw"
+        own = free_name({child.rpartition("/")[2] for child, _ in zfs.children(base)}, vmid, form)
+        properties = dict(dataset.properties) | {"origin": f"{self._dataset(entry, name)}@{BASE}"}
+        source = self.snapshot_path(entry, name, BASE)
+        if form == "subvol":
+            target = zfs.create_filesystem(f"{base}/{own}", properties)
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            target = zfs.create_volume(f"{base}/{own}", dataset.volsize or 0, thin=True)
+            pool.datasets[f"{base}/{own}"].properties |= properties
+            sparse.copy(source, target)
+            pool.save()
+        return f"{name.rpartition('/')[2]}/{own}"

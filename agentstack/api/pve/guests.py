@@ -11,13 +11,11 @@ from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
-from agentstack.guests import create, drives, migrate, operations, snapshots, update
-from agentstack.guests.config import KINDS, LXC, QEMU, GuestConfig, Kind
+from agentstack.guests import create, migrate, operations, snapshots, update
+from agentstack.guests.config import KINDS, LXC, QEMU, Kind
 from agentstack.manager import config as ha
 from agentstack.manager import motion
 from agentstack.tasks import Task
-
-TEXTS = {"no_snapshot": "snapshot '{name}' does not exist"}
 
 Action = Callable[[Call, Task], Awaitable[None]]
 
@@ -101,7 +99,7 @@ def register(kind: Kind) -> None:
         config, digest = configs.load_with_digest(call.host, kind, call["vmid"])
         values = config.values
         if snapshot := call.get("snapshot"):
-            values = _snapshot(config, snapshot)
+            values = snapshots.values_of(config, snapshot)
         elif not call.get("current"):
             values = {key: value for key, value in values.items() if key not in config.pending}
             values |= {key: value for key, value in config.pending.items() if value is not None}
@@ -216,54 +214,6 @@ def register(kind: Kind) -> None:
             await update.resize(call.host, kind, call["vmid"], call["disk"], call["size"], call.get("digest"))
 
         return call.host.tasks.start(call.identity, "resize", str(call["vmid"]), lambda task: action(call, task))
-
-    @pve("GET", f"{one}/snapshot")
-    async def list_snapshots(call: Call) -> Json:
-        config, digest = configs.load_with_digest(call.host, kind, call["vmid"])
-        return snapshots.listing(config, digest, running=call.host.guests.is_running(call["vmid"]))
-
-    @pve("POST", f"{one}/snapshot")
-    async def create_snapshot(call: Call) -> Json:
-        snapshots.check_create(call.host, kind, call["vmid"], call["snapname"])
-
-        async def action(call: Call, task: Task) -> None:
-            await snapshots.create(call.host, kind, call["vmid"], call["snapname"], call.get("description"))
-
-        return start_task(kind, call, "snapshot", action)
-
-    @pve("GET", f"{one}/snapshot/{{snapname}}/config")
-    async def snapshot_config(call: Call) -> Json:
-        return update.typed(kind, _snapshot(configs.load(call.host, kind, call["vmid"]), call["snapname"]))
-
-    @pve("DELETE", f"{one}/snapshot/{{snapname}}")
-    async def delete_snapshot(call: Call) -> Json:
-        configs.load(call.host, kind, call["vmid"])
-
-        async def action(call: Call, task: Task) -> None:
-            await snapshots.delete(call.host, kind, call["vmid"], call["snapname"])
-
-        return start_task(kind, call, "delsnapshot", action)
-
-    @pve("POST", f"{one}/snapshot/{{snapname}}/rollback")
-    async def rollback(call: Call) -> Json:
-        _snapshot(configs.load(call.host, kind, call["vmid"]), call["snapname"])
-
-        async def action(call: Call, task: Task) -> None:
-            await snapshots.rollback(call.host, kind, call["vmid"], call["snapname"])
-
-        return start_task(kind, call, "rollback", action)
-
-    @pve("GET", f"{one}/feature")
-    async def feature(call: Call) -> Json:
-        config = configs.load(call.host, kind, call["vmid"])
-        owned = [drive.volume for _, drive in drives.volumes(kind, config)]
-        return {"hasFeature": int(all(call.host.storage.can_snapshot(volid) for volid in owned))}
-
-
-def _snapshot(config: GuestConfig, name: str) -> dict[str, str]:
-    if name not in config.snapshots:
-        raise AgentError(TEXTS["no_snapshot"].format(name=name))
-    return config.snapshots[name]
 
 
 def _ha_start(kind: Kind) -> Action:

@@ -39,7 +39,7 @@ CREATE_USER = [
     ["userid-param", "Realm.AllocateUser"],
     ["userid-group", ["User.Modify"], "groups_param", "create"],
 ]
-CLONE = ["or", MODIFY, ["perm", "/pool/{pool}", ["VM.Allocate"], "require-param", "pool"]]
+CLONE = ["or", MODIFY, ["perm", "/pool/{pool}", ["VM.Allocate"], "require_param", "pool"]]
 
 
 @pytest.mark.parametrize(
