@@ -238,6 +238,47 @@ class Storages:
     def commit(self, volid: str) -> None:
         """What was written into the file at a volume's path is to be the volume's content."""
 
+    def device(self, volid: str) -> str:
+        """A volume's path as the host itself names it."""
+        backend, entry, name = self._locate(volid)
+        return backend.device(entry, name)
+
+    def exists(self, volid: str) -> bool:
+        """Tell whether the volume is there."""
+        try:
+            return self.path(volid).exists()
+        except AgentError:
+            return False
+
+    def size(self, volid: str) -> int:
+        """Bytes that a volume can hold."""
+        return next((volume.size for volume in self.volumes(self.split(volid)[0]) if volume.volid == volid), 0)
+
+    def resize(self, volid: str, size: int) -> None:
+        """Set a volume's size."""
+        backend, entry, name = self._locate(volid)
+        backend.resize(entry, name, size)
+
+    def volumes(self, ident: str, vmid: int | None = None) -> list[Volume]:
+        """What is on a storage, of one guest if `vmid` is given."""
+        entry = self.entry(ident)
+        return [volume for volume in self.backend(entry).list(entry) if vmid is None or volume.vmid == vmid]
+
+    def snapshot(self, volid: str, snapshot: str) -> None:
+        """Keep the present state of a volume."""
+        backend, entry, name = self._locate(volid)
+        backend.snapshot(entry, name, snapshot)
+
+    def rollback(self, volid: str, snapshot: str) -> None:
+        """Bring a volume back to a snapshot."""
+        backend, entry, name = self._locate(volid)
+        backend.rollback(entry, name, snapshot)
+
+    def delete_snapshot(self, volid: str, snapshot: str) -> None:
+        """Forget a snapshot of a volume."""
+        backend, entry, name = self._locate(volid)
+        backend.delete_snapshot(entry, name, snapshot)
+
     # ---- copies -----------------------------------------------------------------------------------------------------
 
     def can_clone(self, volid: str) -> bool:
