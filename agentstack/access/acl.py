@@ -17,7 +17,7 @@ _VALID = re.compile(
     r"|sdn(?:/(?:controllers|dns|ipams|fabrics|zones|route-maps|prefix-lists)(?:/[^/]+){0,3})?"
     r"|storage(?:/[^/]+)?"
     r"|vms(?:/[1-9][0-9]{2,8})?"
-    r"|mapping(?:/(?:dir|pci|usb|notifications)(?:/[^/]+)?)?"
+    r"|mapping(?:/(?:cpu|dir|pci|usb|notifications)(?:/[^/]+)?)?"
     r")?"
 )
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentstack.api.inner import call
 from agentstack.errors import AgentError, ParameterError
 from agentstack.shell.output import render
-from agentstack.shell.pvesh import call
 from agentstack.shell.registry import CommandIO
 from agentstack.upid import parse_upid
 

@@ -4,20 +4,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiohttp.web import StreamResponse
-
-from agentstack.access import ROOT, Identity
+from agentstack.api.inner import call
 from agentstack.api.tables import Method
-from agentstack.errors import AgentError, ParameterError
+from agentstack.errors import ParameterError
 from agentstack.shell.output import FORMATS, render
 from agentstack.shell.registry import CommandIO, command
 
 if TYPE_CHECKING:
-    from agentstack.api.dispatch import Found
     from agentstack.host import Host
 
 VERBS = {"get": "GET", "create": "POST", "set": "PUT", "delete": "DELETE"}
@@ -106,25 +102,6 @@ def _options(method: Method, words: list[str]) -> tuple[dict[str, Any], dict[str
                               f"'{', '.join(FORMATS)}'"}
         )  # fmt: skip
     return given, printing
-
-
-async def call(host: Host, found: Found, given: Mapping[str, Any]) -> Any:
-    """Make a call as root@pam, on the node that it belongs to; returns its data, raises AgentError."""
-    dispatcher, identity = host.api.dispatcher, Identity(ROOT)
-    raw = dispatcher.admit(found, identity, given)
-    node = dispatcher.node_of(found, raw)
-    if node is None:
-        reply = await dispatcher.execute(found, identity, raw)
-        return None if isinstance(reply, StreamResponse) else reply.data
-    ticket, csrf = host.access.new_ticket(ROOT)
-    headers = {"Authorization": f"PVEAuthCookie={ticket}", "CSRFPreventionToken": csrf}
-    answer = await host.api.proxy.forward(node, found.method.verb, f"/api2/json{found.path}", given, headers)
-    document = json.loads(answer.body) if answer.body else {}
-    if answer.status == ParameterError.status and document.get("errors"):
-        raise ParameterError(document["errors"])
-    if answer.status >= 400:
-        raise AgentError(document.get("message", answer.reason).strip(), status=answer.status)
-    return document["data"]
 
 
 async def _list(host: Host, path: str, io: CommandIO) -> int:
