@@ -9,9 +9,11 @@ comes in its arguments.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from agentstack.ceph.maps import ClusterMap, Monitor, Osd, Pool, Rule
+from agentstack.ceph.maps import ROOT_ID, ClusterMap, CrushBucket, Monitor, Osd, Pool
+from agentstack.ceph.peering import settle, signature, wanted
 from agentstack.errors import AgentError
 
 TIB = 2**40
@@ -30,9 +32,19 @@ def command(function: Apply) -> Apply:
 
 def apply(cluster: ClusterMap, name: str, arguments: dict[str, Any]) -> Any:
     """Change `cluster` by one command; returns its JSON result. Raises AgentError and then changes nothing."""
+    before, present = wanted(cluster), signature(cluster)
+    pg_nums = {pool.id: pool.pg_num for pool in cluster.pools.values()}
     result = COMMANDS[name](cluster, **arguments)
     cluster.epoch += 1
+    if wanted(cluster) != before or signature(cluster) != present:
+        settle(cluster, before, pg_nums)
+        cluster.group_epoch += 1
     return result
+
+
+def resettle(cluster: ClusterMap) -> None:
+    """Within a command: let what has changed so far take its effect on the placement groups."""
+    settle(cluster, wanted(cluster), {pool.id: pool.pg_num for pool in cluster.pools.values()})
 
 
 # --- monitors and managers ----------------------------------------------------------------------------------------
@@ -92,17 +104,48 @@ def osd_new(cluster: ClusterMap, uuid: str, host: str, device: str, size: int, d
         if osd.uuid == uuid:
             return osd.id
     number = next(candidate for candidate in range(len(cluster.osds) + 1) if candidate not in cluster.osds)
-    cluster.osds[number] = Osd(number, uuid, host, device, size, device_class, round(size / TIB, 5))
+    place = cluster.bucket(host)
+    if place is None:
+        # the first OSD of a host brings its bucket (osd_crush_update_on_start)
+        place = CrushBucket(free_bucket(cluster), host, "host", ROOT_ID)
+        cluster.buckets[place.id] = place
+    cluster.osds[number] = Osd(number, uuid, host, device, size, device_class, round(size / TIB, 5), place.id)
     return number
 
 
+def free_bucket(cluster: ClusterMap) -> int:
+    """The id of the next bucket: each second one, those between are the device classes' shadows."""
+    return min(cluster.buckets, default=1) - 2
+
+
 @command
-def osd_up(cluster: ClusterMap, number: int) -> None:
-    """An OSD has booted."""
+def osd_up(cluster: ClusterMap, number: int, boot: str = "") -> None:
+    """An OSD has booted; `boot`: id of this run. One that was not missed yet has been away nevertheless."""
     osd = _osd(cluster, number)
-    osd.up, osd.down_since = True, None
-    if osd.auto_out:
+    if osd.up:
+        osd.up = False
+        resettle(cluster)
+    osd.up, osd.down_since, osd.boot = True, None, boot
+    if osd.auto_out and "noin" not in cluster.flags:
         osd.reweight, osd.auto_out = 1.0, False
+
+
+@command
+def groups_complete(cluster: ClusterMap, epoch: int, groups: dict[str, list[int]]) -> int:
+    """The primaries have copied all objects of groups (`POOL.SEED`) to OSDs; returns the group epoch that knows it.
+
+    Raises AgentError when OSDs have changed since `epoch`.
+    """
+    if epoch != cluster.group_epoch:
+        raise AgentError("placement groups have changed")
+    now = wanted(cluster)
+    for name, osds in groups.items():
+        pool, _, seed = name.partition(".")
+        want = now.get(int(pool), ())
+        if int(seed, 16) < len(want) and name in cluster.groups:
+            complete, had = cluster.groups[name]
+            cluster.groups[name] = [[*complete, *(osd for osd in osds if osd not in complete)], had]
+    return cluster.group_epoch + 1
 
 
 @command
@@ -133,6 +176,9 @@ def osd_purge(cluster: ClusterMap, number: int) -> None:
     if osd.up:
         raise AgentError(f"osd.{number} is not `down`")
     del cluster.osds[number]
+    place = cluster.buckets.get(osd.bucket)
+    if place is not None and place.type == "host" and place.name != osd.host and not cluster.children(place.id):
+        del cluster.buckets[place.id]
 
 
 @command
@@ -158,6 +204,9 @@ def pool_create(cluster: ClusterMap, name: str, pg_num: int, now: int, **setting
         raise AgentError(f"pool '{name}' already exists")
     number = cluster.last_pool + 1
     pool = Pool(number, name, settings.pop("size", 3), settings.pop("min_size", 2), pg_num, created=now)
+    if cluster.stretch is not None:
+        stretch_pool(cluster, pool)
+        settings.pop("crush_rule", None)
     _check_pg_budget(cluster, pool)
     _assign(cluster, pool, settings)
     cluster.pools[number] = pool
@@ -165,32 +214,47 @@ def pool_create(cluster: ClusterMap, name: str, pg_num: int, now: int, **setting
     return number
 
 
+STRETCH_SIZE = 4
+"""Copies of every pool in stretch mode: two in each of the two sites."""
+
+
+def stretch_pool(cluster: ClusterMap, pool: Pool) -> None:
+    """Give a pool what stretch mode demands of every pool."""
+    assert cluster.stretch is not None
+    rule = cluster.rule(cluster.stretch.rule)
+    assert rule is not None
+    half = STRETCH_SIZE // 2
+    pool.size, pool.rule = STRETCH_SIZE, rule.id
+    pool.min_size, pool.sites = (half // 2, 1) if cluster.stretch.degraded else (half, 2)
+
+
 @command
 def pool_set(cluster: ClusterMap, name: str, **settings: Any) -> None:
     """Change settings of a pool. A new size takes min_size with it, as Ceph does (facts §11.2)."""
     pool = _pool(cluster, name)
     if "size" in settings and settings["size"] != pool.size:
+        if cluster.stretch is not None and settings["size"] != STRETCH_SIZE:
+            raise AgentError(f"pool size must be {STRETCH_SIZE} in stretch mode")
         settings.setdefault("min_size", settings["size"] - settings["size"] // 2)
+    number = settings.pop("pg_num", None)
     _assign(cluster, pool, settings)
+    if number is not None:
+        _set_pg_num(cluster, pool, int(number))
+
+
+def _set_pg_num(cluster: ClusterMap, pool: Pool, number: int) -> None:
+    """More groups are split off at once; fewer are merged when each lies where the one does that takes it in."""
+    if number >= pool.pg_num:
+        _check_pg_budget(cluster, replace(pool, pg_num=number))
+        pool.pg_num, pool.pgp_num, pool.pg_num_target = number, 0, 0
+    else:
+        pool.pgp_num = pool.pg_num_target = number
 
 
 @command
 def pool_delete(cluster: ClusterMap, name: str) -> None:
     """Remove a pool and all its data."""
     del cluster.pools[_pool(cluster, name).id]
-
-
-@command
-def rule_create(cluster: ClusterMap, name: str, domain: str = "host", device_class: str | None = None) -> int:
-    """Make a replicated rule below the root `default`; the same rule again is no error."""
-    present = cluster.rule(name)
-    if present is not None:
-        if (present.domain, present.device_class) != (domain, device_class):
-            raise AgentError(f"rule {name} already exists")
-        return present.id
-    number = max(cluster.rules) + 1
-    cluster.rules[number] = Rule(number, name, domain=domain, device_class=device_class)
-    return number
 
 
 @command
@@ -227,10 +291,27 @@ def _check_pg_budget(cluster: ClusterMap, new: Pool) -> None:
     osds = sum(osd.included for osd in cluster.osds.values())
     if not osds:
         return
-    copies = sum(pool.pg_num * pool.size for pool in cluster.pools.values()) + new.pg_num * new.size
+    others = (pool for pool in cluster.pools.values() if pool.id != new.id)
+    copies = sum(pool.pg_num * pool.size for pool in others) + new.pg_num * new.size
     if copies > MAX_PGS_PER_OSD * osds:
         raise AgentError(
             f"pg_num {new.pg_num} size {new.size} for this pool would result in {copies // osds} cumulative PGs per "
             f"OSD ({copies} total PG replicas on {osds} 'in' root OSDs by crush rule) which exceeds the "
             f"mon_max_pg_per_osd value of {MAX_PGS_PER_OSD}"
         )
+
+
+@command
+def config_set(cluster: ClusterMap, who: str, option: str, value: str | None) -> None:
+    """Set an option in the configuration database, or remove it (None)."""
+    section = cluster.config.setdefault(who, {})
+    if value is None:
+        section.pop(option, None)
+    else:
+        section[option] = value
+    if not section:
+        del cluster.config[who]
+
+
+# the commands about CRUSH and stretch mode register themselves
+from agentstack.ceph import crush_commands, stretch  # noqa: E402, F401

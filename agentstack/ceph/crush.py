@@ -11,7 +11,7 @@ draws differ by less than that table's rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 SEED = 1315423911
@@ -100,26 +100,52 @@ class Tree:
                 return None
             bucket = self.buckets[item]
 
-    def choose(self, root: Bucket, x: int, count: int, domain: str, usable: Callable[[int, int], bool]) -> list[int]:
-        """`chooseleaf firstn count type domain` below `root`: at most `count` OSDs in different failure domains.
+    def choose(
+        self, root: Bucket, x: int, size: int, steps: Sequence[tuple[str, int, str]], usable: Callable[[int, int], bool]
+    ) -> list[int]:
+        """Carry out a rule's steps (operation, count, type) below `root`: at most `size` OSDs.
 
-        `usable(osd, x)` refuses devices that are out (reweight); a refused device is drawn anew elsewhere.
+        A count of 0 stands for `size`, a negative one for so many less. `usable(osd, x)` refuses devices that are out
+        (reweight); a refused device is drawn anew elsewhere.
         """
+        working = [root.id]
+        for op, count, kind in steps:
+            number = count if count > 0 else size + count
+            found: list[int] = []
+            for item in working:
+                if item < 0:
+                    found += self._firstn(self.buckets[item], x, number, kind, op == "chooseleaf", found, usable)
+            working = found
+        return [item for item in working if item >= 0][:size]
+
+    def _firstn(
+        self,
+        root: Bucket,
+        x: int,
+        count: int,
+        domain: str,
+        to_leaf: bool,
+        taken: list[int],
+        usable: Callable[[int, int], bool],
+    ) -> list[int]:
+        """`choose(leaf) firstn count type domain`: buckets of different failure domains, or an OSD of each."""
         domains: list[int] = []
-        leaves: list[int] = []
+        chosen: list[int] = []
         for replica in range(count):
             for failures in range(TRIES):
                 attempt = replica + failures
                 item = self._descend(root, domain, x, attempt)
                 if item is None or item in domains:
                     continue
-                leaf = item if item >= 0 else self._leaf(self.buckets[item], x, attempt, leaves, usable)
-                if leaf is None or leaf in leaves or not usable(leaf, x):
+                leaf: int | None = item
+                if item < 0 and to_leaf:
+                    leaf = self._leaf(self.buckets[item], x, attempt, [*taken, *chosen], usable)
+                if leaf is None or leaf in chosen or (leaf >= 0 and not usable(leaf, x)):
                     continue
                 domains.append(item)
-                leaves.append(leaf)
+                chosen.append(leaf)
                 break
-        return leaves
+        return chosen
 
     def _leaf(
         self, bucket: Bucket, x: int, attempt: int, taken: list[int], usable: Callable[[int, int], bool]
@@ -129,6 +155,26 @@ class Tree:
             if leaf is not None and leaf not in taken and usable(leaf, x):
                 return leaf
         return None
+
+
+def hash_name(name: str) -> int:
+    """The hash of an object's name: Jenkins' lookup2 over its bytes, an unsigned 32-bit number."""
+    data = name.encode()
+    a = b = 0x9E3779B9
+    c, at = 0, 0
+    while len(data) - at >= 12:
+        a, b, c = (
+            (value + int.from_bytes(data[at + 4 * index : at + 4 * index + 4], "little")) & MASK
+            for index, value in enumerate((a, b, c))
+        )
+        a, b, c = _mix(a, b, c)
+        at += 12
+    rest = data[at:]
+    a = (a + int.from_bytes(rest[0:4], "little")) & MASK
+    b = (b + int.from_bytes(rest[4:8], "little")) & MASK
+    # the lowest byte of the third word is the length's
+    c = (c + len(data) + (int.from_bytes(rest[8:12], "little") << 8)) & MASK
+    return _mix(a, b, c)[2]
 
 
 def in_by_reweight(osd: int, x: int, reweight: float) -> bool:

@@ -29,6 +29,11 @@ class Daemons:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._starts: dict[tuple[Kind, str], int] = {}
+
+    def starts(self, kind: Kind, name: str) -> int:
+        """How often a daemon was started since the host's boot."""
+        return self._starts.get((kind, name), 0)
 
     def path(self, kind: Kind, name: str) -> Path:
         return self.directory / kind / f"ceph-{name}"
@@ -64,6 +69,7 @@ class Daemons:
         marker = self.path(kind, name) / STOPPED
         if on:
             marker.unlink(missing_ok=True)
+            self._starts[kind, name] = self.starts(kind, name) + 1
         else:
             marker.touch()
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentstack.ceph.maps import ClusterMap, Pool
-from agentstack.ceph.placement import placement_groups, states
+from agentstack.ceph.maps import TYPES, ClusterMap
+from agentstack.ceph.peering import PlacementGroup, Stats, all_groups
 
 Severity = Literal["HEALTH_WARN", "HEALTH_ERR"]
 
@@ -25,6 +25,9 @@ class Situation:
     managers: frozenset[str]
     skews: dict[str, float] = field(default_factory=dict, hash=False)
     """Monitor -> seconds its clock differs from the leader's."""
+    stats: Stats = field(default_factory=dict, hash=False)
+    used: dict[int, int] = field(default_factory=dict, hash=False)
+    """OSD -> bytes in use."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +107,71 @@ def _osds(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
             "HEALTH_WARN",
             f"{_plural(len(down), 'osd')} down",
             len(down),
-            tuple(f"osd.{osd.id} (root=default,host={osd.host}) is down" for osd in down),
+            tuple(f"osd.{osd.id} ({_where(cluster, osd.bucket)}) is down" for osd in down),
         )
-    lost = [
-        host
-        for host in cluster.hosts()
-        if all(not osd.up and osd.included for osd in cluster.osds.values() if osd.host == host)
-    ]
-    if lost:
-        count = sum(osd.host in lost for osd in cluster.osds.values())
-        sizes = {host: sum(osd.host == host for osd in cluster.osds.values()) for host in lost}
-        yield Check(
-            "OSD_HOST_DOWN",
-            "HEALTH_WARN",
-            f"{_plural(len(lost), 'host')} ({_plural(count, 'osd')}) down",
-            len(lost),
-            tuple(f"host {host} (root=default) ({_plural(sizes[host], 'osd')}) is down" for host in lost),
-        )
+    yield from _subtrees(cluster)
+    yield from _fullness(cluster, situation)
     if cluster.flags:
         yield Check("OSDMAP_FLAGS", "HEALTH_WARN", f"{','.join(sorted(cluster.flags))} flag(s) set", len(cluster.flags))
+
+
+def _where(cluster: ClusterMap, bucket: int) -> str:
+    return ",".join(f"{kind}={name}" for kind, name in cluster.location(bucket).items())
+
+
+def _subtrees(cluster: ClusterMap) -> Iterator[Check]:
+    """Buckets all of whose OSDs are down, the topmost of each kind."""
+    for kind in sorted(TYPES, key=lambda kind: TYPES[kind]):
+        if kind in ("osd", "root"):
+            continue
+        lost = {}
+        for bucket in cluster.buckets.values():
+            if bucket.type != kind:
+                continue
+            below = [
+                osd
+                for osd in cluster.osds.values()
+                if osd.included and cluster.bucket_above(osd.bucket, kind) == bucket
+            ]
+            if below and not any(osd.up for osd in below):
+                lost[bucket.name] = len(below)
+        if lost:
+            count = sum(lost.values())
+            yield Check(
+                f"OSD_{kind.upper()}_DOWN",
+                "HEALTH_WARN",
+                f"{_plural(len(lost), kind)} ({_plural(count, 'osd')}) down",
+                len(lost),
+                tuple(f"{kind} {name} (root=default) ({_plural(size, 'osd')}) is down" for name, size in lost.items()),
+            )
+
+
+FULLNESS: tuple[tuple[str, Severity, float, str], ...] = (
+    ("OSD_FULL", "HEALTH_ERR", 0.95, "full"),
+    ("OSD_BACKFILLFULL", "HEALTH_WARN", 0.90, "backfillfull"),
+    ("OSD_NEARFULL", "HEALTH_WARN", 0.85, "nearfull"),
+)
+"""Checks on the space that is left, with the default ratios; only the worst that holds is raised for an OSD."""
+
+
+def _fullness(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
+    left = {
+        number: used / cluster.osds[number].size for number, used in situation.used.items() if number in cluster.osds
+    }
+    for code, severity, ratio, word in FULLNESS:
+        found = sorted(number for number, share in left.items() if share >= ratio)
+        if found:
+            detail = tuple(f"osd.{number} is {word}" for number in found)
+            yield Check(code, severity, f"{len(found)} {word} osd(s)", len(found), detail)
+        left = {number: share for number, share in left.items() if number not in found}
+
+
+def _stretch(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
+    mode = cluster.stretch
+    if mode is not None and mode.degraded:
+        code, word = ("RECOVERING", "recovering") if mode.recovering else ("DEGRADED", "missing")
+        summary = f"We are {word} stretch mode buckets, only requiring 1 of 2 buckets to peer"
+        yield Check(f"{code}_STRETCH_MODE", "HEALTH_WARN", summary, 1, (summary,))
 
 
 def _pools(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
@@ -147,46 +196,53 @@ def _pools(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
 
 
 def _placement(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
-    counted = states(cluster)
-    if not counted or not cluster.osds:
-        if counted:
-            total = sum(counted.values())
-            yield Check(
-                "PG_AVAILABILITY",
-                "HEALTH_WARN",
-                f"Reduced data availability: {_plural(total, 'pg')} inactive",
-                total,
-            )
-        return
-    inactive = sum(count for state, count in counted.items() if not state.startswith("active"))
+    groups = list(all_groups(cluster, situation.stats))
+    inactive = [group for group in groups if not group.writable]
     if inactive:
-        yield Check(
-            "PG_AVAILABILITY",
-            "HEALTH_WARN",
-            f"Reduced data availability: {_plural(inactive, 'pg')} inactive",
-            inactive,
-            tuple(_stuck(cluster, "inactive")),
-        )
-    undersized = sum(count for state, count in counted.items() if "undersized" in state)
-    if undersized:
+        down = [group for group in inactive if "down" in group.state or "incomplete" in group.state]
+        text = f"Reduced data availability: {_plural(len(inactive), 'pg')} inactive"
+        text += f", {_plural(len(down), 'pg')} down" if down else ""
+        detail = tuple(_stuck(group, "inactive") for group in inactive)
+        yield Check("PG_AVAILABILITY", "HEALTH_WARN", text, len(inactive), detail)
+    objects, missing, _ = counts(groups, situation.stats)
+    undersized = [group for group in groups if "undersized" in group.state]
+    degraded = [group for group in groups if "degraded" in group.state]
+    if undersized or missing:
+        parts = [_share(missing, objects, "degraded"), f"{_plural(len(degraded), 'pg')} degraded"] if missing else []
+        parts += [f"{_plural(len(undersized), 'pg')} undersized"] if undersized else []
+        detail = tuple(_stuck(group, "undersized") for group in undersized)
         yield Check(
             "PG_DEGRADED",
             "HEALTH_WARN",
-            f"Degraded data redundancy: {_plural(undersized, 'pg')} undersized",
-            undersized,
-            tuple(_stuck(cluster, "undersized")),
+            f"Degraded data redundancy: {', '.join(parts)}",
+            missing or len(undersized),
+            detail,
         )
 
 
-def _stuck(cluster: ClusterMap, wanted: str) -> Iterator[str]:
-    for pool in cluster.pools.values():
-        for group in placement_groups(cluster, pool):
-            if wanted in group.state or (wanted == "inactive" and not group.writable):
-                acting = ",".join(str(osd) for osd in group.up)
-                yield f"pg {group.pool}.{group.seed:x} is stuck {wanted}, last acting [{acting}]"
+def counts(groups: list[PlacementGroup], stats: Stats) -> tuple[int, int, int]:
+    """Copies of objects that there should be, those that are missing, and those that are in the wrong place."""
+    total = missing = misplaced = 0
+    for group in groups:
+        number = stats.get(group.name, (0, 0))[0]
+        size = len(group.wanted)
+        total += number * size
+        living = sum(osd in group.complete for osd in group.acting)
+        missing += number * max(0, size - living)
+        misplaced += number * len(group.missing) if living >= size else 0
+    return total, missing, misplaced
 
 
-CHECKS = (_monitors, _managers, _osds, _pools, _placement)
+def _share(part: int, total: int, word: str) -> str:
+    return f"{part}/{total} objects {word} ({100 * part / total:.3f}%)"
+
+
+def _stuck(group: PlacementGroup, word: str) -> str:
+    acting = ",".join(str(osd) for osd in group.acting)
+    return f"pg {group.name} is stuck {word}, current state {group.state}, last acting [{acting}]"
+
+
+CHECKS = (_monitors, _managers, _osds, _pools, _placement, _stretch)
 
 
 def checks(cluster: ClusterMap, situation: Situation) -> list[Check]:
@@ -201,8 +257,3 @@ def overall(found: list[Check]) -> str:
     if "HEALTH_ERR" in severities:
         return "HEALTH_ERR"
     return "HEALTH_WARN" if severities else "HEALTH_OK"
-
-
-def writable(cluster: ClusterMap, pool: Pool) -> bool:
-    """Whether every PG of the pool takes writes."""
-    return all(group.writable for group in placement_groups(cluster, pool))

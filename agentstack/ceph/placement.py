@@ -1,100 +1,67 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Placement groups: where CRUSH puts them and in which state that leaves them.
-
-States and their meaning: docs.ceph.com, "Placement Group States".
-"""
+"""Where CRUSH puts placement groups."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from functools import lru_cache
 
-from agentstack.ceph.crush import Tree, in_by_reweight, pg_input
+from agentstack.ceph.crush import Tree, hash_name, in_by_reweight, pg_input, stable_mod
 from agentstack.ceph.maps import ClusterMap, Pool
 
-_Weights = tuple[tuple[int, str, float, float, str], ...]
+_Steps = tuple[tuple[str, int, str], ...]
+_Chosen = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class PlacementGroup:
-    """One PG: `up` = the OSDs that CRUSH chose and that are alive, in order; `state` as `ceph pg dump` words it."""
-
-    pool: int
-    seed: int
-    up: tuple[int, ...]
-    state: str
-
-    @property
-    def writable(self) -> bool:
-        return self.state.startswith("active")
-
-
-def _weights(cluster: ClusterMap) -> _Weights:
-    return tuple(
-        (osd.id, osd.host, osd.weight, osd.reweight, osd.device_class)
-        for osd in sorted(cluster.osds.values(), key=lambda osd: osd.id)
-    )
-
-
-def mapping(cluster: ClusterMap, pool: Pool) -> list[list[int]]:
-    """The OSDs of each PG of a pool by CRUSH alone, whether they live or not; index = seed of the PG."""
-    rule = cluster.rules[pool.rule]
-    return _mapping(_Trees(cluster, rule.device_class), _weights(cluster), pool.id, pool.size, pool.pg_num, rule.domain)
-
-
-class _Trees:
-    """A tree that is equal to any other of the same weights, so that results can be cached by the weights."""
+class _Crush:
+    """A hierarchy that is equal to any other of the same buckets, devices and weights, so that results are kept."""
 
     def __init__(self, cluster: ClusterMap, device_class: str | None) -> None:
-        self.cluster, self.device_class = cluster, device_class
+        self.device_class = device_class
+        self.reweights = {osd.id: osd.reweight for osd in cluster.osds.values()}
+        self.key = (
+            device_class,
+            tuple((each.id, each.name, each.type, each.parent) for each in cluster.buckets.values()),
+            tuple((osd.id, osd.bucket, osd.weight, osd.reweight, osd.device_class) for osd in cluster.osds.values()),
+        )
+        self._cluster = cluster
 
     def __hash__(self) -> int:
-        return hash(self.device_class)
+        return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Trees) and other.device_class == self.device_class
+        return isinstance(other, _Crush) and other.key == self.key
 
     def tree(self) -> Tree:
-        return self.cluster.tree(self.device_class)
+        return self._cluster.tree(self.device_class)
 
 
-@lru_cache(maxsize=64)
-def _mapping(trees: _Trees, weights: _Weights, pool: int, size: int, pg_num: int, domain: str) -> list[list[int]]:
-    tree = trees.tree()
-    root = tree.by_name("default")
+def mapping(cluster: ClusterMap, pool: Pool) -> _Chosen:
+    """The OSDs of each PG of a pool by CRUSH alone, whether they live or not; index = seed of the PG."""
+    rule = cluster.rules[pool.rule]
+    steps = tuple((step.op, step.count, step.type) for step in rule.steps)
+    crush = _Crush(cluster, rule.device_class)
+    return _mapping(crush, rule.root, steps, pool.id, pool.size, pool.pg_num, pool.placed)
+
+
+@lru_cache(maxsize=128)
+def _mapping(crush: _Crush, take: str, steps: _Steps, pool: int, size: int, pg_num: int, pgp_num: int) -> _Chosen:
+    tree = crush.tree()
+    root = tree.by_name(take)
     if root is None or root.weight <= 0:
-        return [[] for _ in range(pg_num)]
-    reweights = {number: reweight for number, _host, _weight, reweight, _class in weights}
-    return [
-        tree.choose(
-            root, pg_input(seed, pg_num, pool), size, domain, lambda osd, x: in_by_reweight(osd, x, reweights[osd])
-        )
-        for seed in range(pg_num)
-    ]
+        return ((),) * pg_num
+    found: dict[int, tuple[int, ...]] = {}
+    chosen = []
+    for seed in range(pg_num):
+        x = pg_input(seed, pgp_num, pool)
+        if x not in found:
+            found[x] = tuple(
+                tree.choose(root, x, size, steps, lambda osd, x: in_by_reweight(osd, x, crush.reweights[osd]))
+            )
+        chosen.append(found[x])
+    return tuple(chosen)
 
 
-def placement_groups(cluster: ClusterMap, pool: Pool) -> list[PlacementGroup]:
-    """All PGs of a pool with their states."""
-    groups = []
-    for seed, chosen in enumerate(mapping(cluster, pool)):
-        alive = tuple(osd for osd in chosen if cluster.osds[osd].up)
-        groups.append(PlacementGroup(pool.id, seed, alive, _state(pool, len(alive))))
-    return groups
-
-
-def _state(pool: Pool, copies: int) -> str:
-    if copies == 0:
-        # Before the first OSD a PG was never created; afterwards its last copies are gone from sight.
-        return "unknown"
-    if copies < pool.min_size:
-        return "undersized+degraded+peered" if pool.stored else "undersized+peered"
-    if copies < pool.size:
-        return "active+undersized+degraded" if pool.stored else "active+undersized"
-    return "active+clean"
-
-
-def states(cluster: ClusterMap) -> Counter[str]:
-    """How many PGs of all pools are in which state."""
-    return Counter(group.state for pool in cluster.pools.values() for group in placement_groups(cluster, pool))
+def seed_of(name: str, pg_num: int) -> int:
+    """The placement group of an object in a pool of so many."""
+    return stable_mod(hash_name(name), pg_num, (1 << (pg_num - 1).bit_length()) - 1)

@@ -1,28 +1,31 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Guests' disks in a pool (storages of type `rbd`): images that every host of the stack reaches while Ceph answers.
+"""Guests' disks in a pool (storages of type `rbd`): images whose objects lie on the OSDs.
 
-An image's bytes lie in one sparse file for the whole cluster, `STATE/ceph/FSID/POOL/IMAGE.raw`; that there are several
-copies of it is what the maps say, not what the disk holds.
+A running guest works on its image through a device (`device`). Whoever wants a file gets a copy of the image's
+content below the host's `rbd` directory, made when its path is asked for, and says `commit` after writing into it.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentstack.ceph.health import writable
+from agentstack.ceph import device
+from agentstack.ceph.images import Image, Images
 from agentstack.ceph.maps import ClusterMap, Pool
+from agentstack.ceph.peering import placement_groups
 from agentstack.errors import AgentError
-from agentstack.storage import sparse
 from agentstack.storage.volumes import Usage, Volume, check_name, free_name
 
 if TYPE_CHECKING:
     from agentstack.host import Host
     from agentstack.sections import Entry
+
+T = TypeVar("T")
 
 TEXTS = {
     "connect": "rbd error: rbd: couldn't connect to the cluster!",
@@ -30,10 +33,14 @@ TEXTS = {
     "no_image": "rbd error: rbd: error opening image {name}: (2) No such file or directory",
     "exists": "rbd create '{name}' error: rbd: create error: (17) File exists",
     "name": "unable to parse rbd volume name '{name}'",
-    "blocked": "rbd create '{name}' error: got timeout",
+    "blocked": "rbd error: got timeout",
 }
 
 _NAME = re.compile(r"(?:vm|base)-(\d+)-\S+")
+TIMEOUT = 20.0
+"""Real seconds that whoever manages images waits for the OSDs; guests wait as long as it takes."""
+FULL = 0.95
+"""mon_osd_full_ratio: the part of the raw space that can be used."""
 
 
 class RbdPool:
@@ -43,6 +50,7 @@ class RbdPool:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._places: dict[Path, tuple[Entry, str]] = {}
 
     async def activate(self, entry: Entry) -> None:
         """Nothing is opened before an image is (krbd or not)."""
@@ -58,76 +66,125 @@ class RbdPool:
             raise AgentError(TEXTS["no_pool"].format(pool=name))
         return group.cluster, pool
 
-    def _directory(self, entry: Entry) -> Path:
+    def _images(self, entry: Entry) -> Images:
+        """The images of a storage, when its pool can be read at this moment."""
         cluster, pool = self._reach(entry)
-        state: Path = self.host.state.parent.parent
-        return state / "ceph" / cluster.fsid / str(pool.id)
+        plane = self.host.ceph.plane
+        if plane is None:
+            raise AgentError(TEXTS["connect"])
+        if not all(group.writable for group in placement_groups(cluster, pool)):
+            raise AgentError(TEXTS["blocked"])
+        return Images(plane.client, pool.id)
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        plane = self.host.ceph.plane
+        assert plane is not None
+        try:
+            return plane.wait(work, TIMEOUT)
+        except TimeoutError:
+            raise AgentError(TEXTS["blocked"]) from None
+
+    def _open(self, entry: Entry, name: str) -> tuple[Images, Image]:
+        if _NAME.fullmatch(name) is None or "/" in name:
+            raise AgentError(TEXTS["name"].format(name=name))
+        images = self._images(entry)
+        try:
+            return images, self._do(images.open(name))
+        except AgentError as error:
+            if "No such file" not in error.message:
+                raise
+            raise AgentError(TEXTS["no_image"].format(name=name)) from error
 
     def usage(self, entry: Entry) -> Usage | None:
         try:
             cluster, pool = self._reach(entry)
         except AgentError:
             return None
+        stats = self.host.ceph.stats()
         raw = sum(osd.size for osd in cluster.osds.values() if osd.up and osd.included)
-        used = sum(volume.used for volume in self.list(entry))
+        used = sum(size for name, (_, size) in stats.items() if name.startswith(f"{pool.id}."))
         # a pool can take what its share of the raw space leaves after the full ratio
-        available = max(int(raw * 0.95) // pool.size - used, 0)
+        available = max(int(raw * FULL) // pool.size - used, 0)
         return Usage(used + available, used, available)
 
     def allocate(self, entry: Entry, vmid: int, name: str | None, form: str, size: int) -> str:
-        cluster, pool = self._reach(entry)
-        directory = self._directory(entry)
-        taken = {path.stem for path in directory.glob("*.raw")}
+        images = self._images(entry)
+        taken = set(self._do(images.names()))
         name = name or free_name(taken, vmid, "raw")
         check_name(name, vmid, "raw")
         if name in taken:
             raise AgentError(TEXTS["exists"].format(name=name))
-        if not writable(cluster, pool):
-            raise AgentError(TEXTS["blocked"].format(name=name))
-        sparse.create(directory / f"{name}.raw", size)
+        self._do(images.create(name, size, int(self.host.clock.now())))
         return name
 
     def free(self, entry: Entry, name: str) -> None:
-        path = self.path(entry, name)
-        for snapshot in path.parent.glob(f"{name}@*"):
-            snapshot.unlink()
-        path.unlink()
+        images, _ = self._open(entry, name)
+        self._do(images.remove(name))
+        self._file(images, name).unlink(missing_ok=True)
+
+    def _file(self, images: Images, name: str) -> Path:
+        return self.host.state / "rbd" / str(images.pool) / f"{name}.raw"
+
+    def place(self, entry: Entry, name: str) -> Path:
+        """The path by which an image is known on this host, without anything being copied there."""
+        images, _ = self._open(entry, name)
+        place = self._file(images, name)
+        self._places[place] = (entry, name)
+        return place
 
     def path(self, entry: Entry, name: str) -> Path:
-        if _NAME.fullmatch(name) is None or "/" in name:
-            raise AgentError(TEXTS["name"].format(name=name))
-        path = self._directory(entry) / f"{name}.raw"
-        if not path.exists():
-            raise AgentError(TEXTS["no_image"].format(name=name))
-        return path
+        images, image = self._open(entry, name)
+        target = self._file(images, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._do(images.export(image, target))
+        return target
+
+    def commit(self, entry: Entry, name: str) -> None:
+        """Give the image the content that was written into the file at its path."""
+        images, image = self._open(entry, name)
+        self._do(images.take(image, self._file(images, name)))
+
+    def attach(self, place: Path) -> tuple[socket.socket, int] | None:
+        """A guest's end of a device on the image at a place, and its size; None where there is none."""
+        if place not in self._places:
+            return None
+        images, image = self._open(*self._places[place])
+        plane = self.host.ceph.plane
+        assert plane is not None
+        guest, own = socket.socketpair()
+        own.setblocking(False)
+        plane.spawn(device.serve(images, image, own))
+        return guest, image.size
 
     def device(self, entry: Entry, name: str) -> str:
         pool = entry.values.get("pool", "rbd")
         return f"/dev/rbd-pve/{pool}/{name}" if entry.values.get("krbd") else f"rbd:{pool}/{name}"
 
     def list(self, entry: Entry) -> Iterator[Volume]:
-        for path in sorted(self._directory(entry).glob("*.raw")):
-            if match := _NAME.fullmatch(path.stem):
-                status = path.stat()
-                yield Volume(
-                    *(f"{entry.id}:{path.stem}", "images", "raw", status.st_size, sparse.allocated(path)),
-                    *(int(status.st_mtime), int(match[1])),
-                )
+        images = self._images(entry)
+        for image, used in self._do(images.all()):
+            if match := _NAME.fullmatch(image.name):
+                volid = f"{entry.id}:{image.name}"
+                yield Volume(volid, "images", "raw", image.size, used, image.created, int(match[1]))
 
     def resize(self, entry: Entry, name: str, size: int) -> None:
-        os.truncate(self.path(entry, name), size)
+        self._do(self._open(entry, name)[0].resize(name, size))
 
     def can_snapshot(self, entry: Entry, name: str) -> bool:
         return True
 
-    def _snapshot(self, entry: Entry, name: str, snapshot: str) -> Path:
-        return self.path(entry, name).with_name(f"{name}@{snapshot}")
-
     def snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        sparse.copy(self.path(entry, name), self._snapshot(entry, name, snapshot))
+        self._do(self._open(entry, name)[0].snapshot(name, snapshot))
+
+    def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path:
+        images, image = self._open(entry, name)
+        target = self._file(images, f"{name}@{snapshot}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._do(images.export(images.at(image, snapshot), target))
+        return target
 
     def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
-        sparse.copy(self._snapshot(entry, name, snapshot), self.path(entry, name))
+        self._do(self._open(entry, name)[0].rollback(name, snapshot))
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        self._snapshot(entry, name, snapshot).unlink(missing_ok=True)
+        self._do(self._open(entry, name)[0].delete_snapshot(name, snapshot))

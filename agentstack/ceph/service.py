@@ -8,16 +8,21 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import secrets
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentstack.ceph import conf
+from agentstack.ceph import conf, label
 from agentstack.ceph.conf import CephConf
-from agentstack.ceph.daemons import KINDS, Daemons
+from agentstack.ceph.daemons import KINDS, Daemons, LocalOsd
+from agentstack.ceph.datamap import excerpt
+from agentstack.ceph.dataplane import DataPlane
 from agentstack.ceph.health import Situation
-from agentstack.ceph.maps import ClusterMap, Monitor
+from agentstack.ceph.maps import TYPES, ClusterMap, Monitor
 from agentstack.ceph.quorum import MonitorGroup, Unreachable
+from agentstack.ceph.stretch import next_step
 from agentstack.cluster import fabric
 from agentstack.errors import AgentError
 
@@ -40,6 +45,10 @@ TICK = 5.0
 """Seconds between two looks of the leading monitor at what has become of daemons."""
 DOWN_OUT = 600.0
 """Seconds after which an OSD that is down is marked out (mon_osd_down_out_interval)."""
+DOWN_OUT_LIMIT = "rack"
+"""Nothing is marked out when all below such a bucket, or a bigger one, is down (mon_osd_down_out_subtree_limit)."""
+COUNT_PERIOD = 1.0
+"""Real seconds between two counts of what lies on the OSDs."""
 RELEASES = {"quincy": "17.2.8", "reef": "18.2.7", "squid": "19.2.3", "tentacle": "20.2.0"}
 AVAILABLE = {"9.2": ("squid", "tentacle"), "8.4": ("quincy", "reef", "squid")}
 """Ceph releases that a release of PVE can install (facts §11.1)."""
@@ -55,6 +64,13 @@ class Ceph:
         socket: Path = host.state.parent.parent / fabric.SOCKET
         maps = self.daemons.directory / "agent/maps.json"
         self.group = MonitorGroup(host.name, host.spec.number, socket, maps, host.clock)
+        self.boot = secrets.token_hex(4)
+        """Which run of this host's daemons this is."""
+        self.plane: DataPlane | None = None
+        self._published: tuple[object, ...] = ()
+        self._counted = 0.0
+        self._counts: dict[str, Any] = {"stats": {}, "used": {}}
+        self._starting: asyncio.Task[None] | None = None
         self._joined = False
         self._loop: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -62,7 +78,7 @@ class Ceph:
     async def start(self) -> None:
         """Bring the daemons up that ran before."""
         self.group.load()
-        self.group.changed = self._news.set
+        self.group.changed = self._changed
         self.host.disks.osd_ids = lambda device: [osd.number for osd in self.daemons.osds() if osd.device == device]
         self.host.disks.holders.append(self.holds)
         self.host.files.subscribe(self._files_changed)
@@ -74,11 +90,36 @@ class Ceph:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
+        if self._starting is not None:
+            await self._starting
         await self.group.stop()
+        if self.plane is not None:
+            await self.plane.stop()
 
     def holds(self, device: str) -> bool:
         """Whether a running OSD has the device open."""
         return any(osd.device == device and self.daemons.runs("osd", str(osd.number)) for osd in self.daemons.osds())
+
+    def store(self, osd: LocalOsd) -> Path:
+        """The file with the objects of an OSD of this host."""
+        return self.host.state / "osd" / f"{osd.uuid}.db"
+
+    def serves(self, osd: LocalOsd) -> bool:
+        """Whether an OSD of this host runs and has its disk."""
+        disks = self.host.disks
+        disk = next((disk for disk in disks.all() if disk.device == osd.device), None)
+        if disk is None or disk.by_id in disks.failing | disks.stalled:
+            return False
+        return self.daemons.runs("osd", str(osd.number)) and osd.uuid in label.read(disk.image)
+
+    async def discard(self, number: int) -> None:
+        """Remove an OSD of this host with all that it keeps."""
+        osd = next(osd for osd in self.daemons.osds() if osd.number == number)
+        self.daemons.destroy("osd", str(number))
+        await self._open_stores()
+        for suffix in ("", "-wal", "-shm"):
+            store = self.store(osd)
+            store.with_name(store.name + suffix).unlink(missing_ok=True)
 
     # --- preconditions --------------------------------------------------------------------------------------------
 
@@ -139,7 +180,25 @@ class Ceph:
         """What health depends on besides the maps."""
         alive = self.group.hosts()
         managers = frozenset(name for name, host in cluster.managers.items() if host in alive)
-        return Situation(self.group.quorum(), managers)
+        news = [found for node in self.host.cluster.nodes() if (found := self.host.cluster.kv(node.name, SERVICES))]
+        clocks = {str(found["host"]): float(found.get("clock", 0)) for found in news}
+        leader = clocks.get(self.group.leader_host or "", 0.0)
+        skews = {
+            name: clocks[monitor.host] - leader
+            for name, monitor in cluster.monitors.items()
+            if monitor.host in clocks and name in self.group.quorum()
+        }
+        used = {int(number): size for found in news for number, size in found.get("used", {}).items()}
+        up = {number: size for number, size in used.items() if number in cluster.osds and cluster.osds[number].up}
+        return Situation(self.group.quorum(), managers, skews, self.stats(), up)
+
+    def stats(self) -> dict[str, tuple[int, int]]:
+        """Objects and bytes of each placement group that holds any, as their primaries report them."""
+        found: dict[str, tuple[int, int]] = {}
+        for node in self.host.cluster.nodes():
+            news = self.host.cluster.kv(node.name, SERVICES) or {}
+            found |= {name: (objects, size) for name, (objects, size) in news.get("stats", {}).items()}
+        return found
 
     # --- the group ------------------------------------------------------------------------------------------------
 
@@ -158,7 +217,37 @@ class Ceph:
         if self.host.spec.number in addresses:
             self.group.start(found.fsid, addresses, monitor=bool(self.daemons.running("mon")))
             self._joined = True
+            self._starting = asyncio.create_task(self._start_plane(found, addresses))
             self._news.set()
+
+    async def _start_plane(self, found: CephConf, public: dict[int, str]) -> None:
+        """Begin to move data, over the public and the cluster network."""
+        network = ipaddress.ip_network(found.settings.get("cluster_network", "0.0.0.0/0"), strict=False)
+        addresses = {}
+        for spec in self.host.stack.hosts.values():
+            if spec.number in public:
+                inside = (each for each in spec.addresses.values() if ipaddress.ip_address(each) in network)
+                addresses[spec.name] = (public[spec.number], next(inside, public[spec.number]))
+        plane = DataPlane(self.host.name, self.host.clock, addresses, self._complete, self.host.network.reaches)
+        await plane.start()
+        self.host.network.guard()
+        self.plane = plane
+        self._changed()
+
+    async def _complete(self, epoch: int, groups: dict[str, list[int]]) -> int:
+        return int(await self.group.execute("groups_complete", epoch=epoch, groups=groups))
+
+    def _changed(self) -> None:
+        """The maps, or who is reached, have changed."""
+        self._news.set()
+        cluster = self.group.cluster
+        if self.plane is None or cluster is None:
+            return
+        reached = self.group.hosts() | {self.host.name}
+        state = (cluster.group_epoch, reached, tuple(cluster.flags))
+        if state != self._published:
+            self._published = state
+            self.plane.take(excerpt(cluster, reached))
 
     def look(self) -> None:
         """Daemons of this host were started, stopped, made or removed: report that at once."""
@@ -190,6 +279,7 @@ class Ceph:
                 await self.host.clock.wait_for(self._news.wait(), TICK)
             self._news.clear()
             try:
+                await self._open_stores()
                 await self._boot_osds()
                 await self._register_managers()
                 if self.group.leader_host == self.host.name:
@@ -201,23 +291,42 @@ class Ceph:
     async def _tell(self) -> None:
         if self.installed is not None and self.host.files.mounted:
             news: dict[str, Any] = {str(kind): self.daemons.names(kind) for kind in KINDS}
-            news |= {"version": self.version, "host": self.host.name}
+            await self._count()
+            news |= {"version": self.version, "host": self.host.name, "clock": self.host.clock.offset, **self._counts}
             if news != self.host.cluster.kv(self.host.name, SERVICES):
                 await self.host.cluster.broadcast(SERVICES, news)
 
+    async def _count(self) -> None:
+        now = time.monotonic()
+        if self.plane is not None and now - self._counted >= COUNT_PERIOD:
+            stats, used = await self.plane.do(self.plane.recovery.count())
+            self._counted = now
+            self._counts = {"stats": stats, "used": {str(number): size for number, size in used.items()}}
+
+    async def _open_stores(self) -> None:
+        """Have the objects of those OSDs open that run here."""
+        cluster = self.group.cluster
+        if self.plane is None or cluster is None:
+            return
+        known = {osd.number: osd for osd in self.daemons.osds() if self._is_known(cluster, osd)}
+        await self.plane.set_stores({number: self.store(osd) for number, osd in known.items() if self.serves(osd)})
+
+    def _is_known(self, cluster: ClusterMap, osd: LocalOsd) -> bool:
+        return osd.number in cluster.osds and cluster.osds[osd.number].uuid == osd.uuid
+
     async def _boot_osds(self) -> None:
-        """Report the OSDs of this host that run and are not known to."""
+        """Report the OSDs of this host that run and are not known to, or that do not run any more."""
         cluster = self.group.cluster if self.group.quorum() else None
-        if cluster is None:
+        if cluster is None or self.plane is None:
             return
         for osd in self.daemons.osds():
-            known = cluster.osds.get(osd.number)
-            if known is None or known.uuid != osd.uuid:
+            if not self._is_known(cluster, osd):
                 continue
-            runs = self.daemons.runs("osd", str(osd.number))
-            if runs and not known.up and "noup" not in cluster.flags:
-                await self.group.execute("osd_up", number=osd.number)
-            elif not runs and known.up:
+            known, serves = cluster.osds[osd.number], self.serves(osd)
+            boot = f"{self.boot}{self.daemons.starts('osd', str(osd.number))}"
+            if serves and "noup" not in cluster.flags and (not known.up or known.boot != boot):
+                await self.group.execute("osd_up", number=osd.number, boot=boot)
+            elif not serves and known.up:
                 await self.group.execute("osd_down", number=osd.number, now=self.host.clock.now())
 
     async def _register_managers(self) -> None:
@@ -237,19 +346,46 @@ class Ceph:
         for osd in list(cluster.osds.values()):
             if osd.up and osd.host not in alive and "nodown" not in cluster.flags:
                 await self.group.execute("osd_down", number=osd.id, now=now)
-            elif (
-                not osd.up
-                and osd.included
-                and osd.down_since is not None
-                and (now - osd.down_since) * self.host.clock.scale > DOWN_OUT
-                and "noout" not in cluster.flags
-            ):
-                await self.group.execute("osd_out", number=osd.id, automatic=True)
+        for number in self._overdue(cluster, now):
+            await self.group.execute("osd_out", number=number, automatic=True)
+        quorum = self.group.quorum()
+        step = next_step(cluster, [monitor for name, monitor in cluster.monitors.items() if name in quorum])
+        if step is not None:
+            await self.group.execute("stretch_step", step=step)
         standing = sorted(name for name, host in cluster.managers.items() if host in alive)
         if cluster.active_manager not in standing:
             chosen = standing[0] if standing else None
             if chosen != cluster.active_manager:
                 await self.group.execute("manager_active", name=chosen)
+
+    def _overdue(self, cluster: ClusterMap, now: float) -> list[int]:
+        """The OSDs that have been down for so long that their data is to be kept elsewhere."""
+        options = {**cluster.config.get("global", {}), **cluster.config.get("mon", {})}
+        interval = float(options.get("mon_osd_down_out_interval", DOWN_OUT))
+        if "noout" in cluster.flags or not interval:
+            return []
+        limit = options.get("mon_osd_down_out_subtree_limit", DOWN_OUT_LIMIT)
+        return [
+            osd.id
+            for osd in cluster.osds.values()
+            if not osd.up
+            and osd.included
+            and osd.down_since is not None
+            and (now - osd.down_since) * self.host.clock.scale > interval
+            and not _all_down(cluster, osd.bucket, limit)
+        ]
+
+
+def _all_down(cluster: ClusterMap, bucket: int | None, limit: str) -> bool:
+    """Whether nothing lives below one of the buckets of that type, or a bigger one, above a place."""
+    while bucket is not None:
+        found = cluster.buckets[bucket]
+        if TYPES[limit] <= TYPES[found.type] < TYPES["root"]:
+            below = (osd for osd in cluster.osds.values() if cluster.bucket_above(osd.bucket, found.type) == found)
+            if not any(osd.up for osd in below):
+                return True
+        bucket = found.parent
+    return False
 
 
 def new_fsid() -> str:

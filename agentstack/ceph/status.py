@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from agentstack.ceph.health import Check, Situation, checks, overall
+from agentstack.ceph.health import Check, Situation, checks, counts, overall
 from agentstack.ceph.maps import ClusterMap
-from agentstack.ceph.placement import states
+from agentstack.ceph.peering import all_groups
 
 
 def health(found: list[Check]) -> dict[str, Any]:
@@ -18,9 +19,12 @@ def health(found: list[Check]) -> dict[str, Any]:
 
 def status(cluster: ClusterMap, situation: Situation, now: float) -> dict[str, Any]:
     """The document of `ceph status --format json`, with the details of the checks as the API adds them."""
-    counted = states(cluster)
+    groups = list(all_groups(cluster, situation.stats))
+    counted = Counter(group.state for group in groups)
+    copies, missing, misplaced = counts(groups, situation.stats)
+    stored = stored_in(cluster, situation)
     total = sum(osd.size for osd in cluster.osds.values() if osd.up)
-    used = sum(pool.stored * pool.size for pool in cluster.pools.values())
+    used = sum(situation.used.values())
     quorum = sorted(situation.quorum)
     ranks = sorted(cluster.monitors)
     standbys = [name for name in cluster.managers if name != cluster.active_manager and name in situation.managers]
@@ -37,7 +41,12 @@ def status(cluster: ClusterMap, situation: Situation, now: float) -> dict[str, A
             "min_mon_release_name": cluster.release,
             "num_mons": len(cluster.monitors),
             "mons": [
-                {"rank": rank, "name": name, "addr": f"{cluster.monitors[name].address}:6789/0"}
+                {
+                    "rank": rank,
+                    "name": name,
+                    "addr": f"{cluster.monitors[name].address}:6789/0",
+                    "crush_location": _location(cluster.monitors[name].location),
+                }
                 for rank, name in enumerate(ranks)
             ],
         },
@@ -46,17 +55,19 @@ def status(cluster: ClusterMap, situation: Situation, now: float) -> dict[str, A
             "num_osds": len(cluster.osds),
             "num_up_osds": sum(osd.up for osd in cluster.osds.values()),
             "num_in_osds": sum(osd.included for osd in cluster.osds.values()),
-            "num_remapped_pgs": 0,
+            "num_remapped_pgs": sum("remapped" in group.state for group in groups),
         },
         "pgmap": {
             "pgs_by_state": [{"state_name": state, "count": count} for state, count in counted.most_common()],
             "num_pgs": sum(counted.values()),
             "num_pools": len(cluster.pools),
-            "num_objects": 0,
-            "data_bytes": sum(pool.stored for pool in cluster.pools.values()),
+            "num_objects": sum(number for number, _ in situation.stats.values()),
+            "data_bytes": sum(stored.values()),
             "bytes_used": used,
             "bytes_avail": max(total - used, 0),
             "bytes_total": total,
+            **_troubled("degraded", missing, copies),
+            **_troubled("misplaced", misplaced, copies),
         },
         "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
         "mgrmap": {
@@ -68,3 +79,23 @@ def status(cluster: ClusterMap, situation: Situation, now: float) -> dict[str, A
         "servicemap": {"epoch": 1, "modified": "", "services": {}},
         "progress_events": {},
     }
+
+
+def stored_in(cluster: ClusterMap, situation: Situation) -> dict[int, int]:
+    """Pool -> bytes of its objects, each counted once."""
+    found = dict.fromkeys(cluster.pools, 0)
+    for name, (_, size) in situation.stats.items():
+        pool = int(name.partition(".")[0])
+        if pool in found:
+            found[pool] += size
+    return found
+
+
+def _troubled(word: str, part: int, total: int) -> dict[str, Any]:
+    if not part:
+        return {}
+    return {f"{word}_objects": part, f"{word}_total": total, f"{word}_ratio": part / total}
+
+
+def _location(location: dict[str, str]) -> str:
+    return "{" + ",".join(f"{kind}={name}" for kind, name in location.items()) + "}"

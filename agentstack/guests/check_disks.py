@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from agentstack.ceph import offline
 from agentstack.guests import config as configs
 from agentstack.guests.config import LXC, QEMU, Kind
 from agentstack.guests.drives import drives
 from agentstack.guests.guests import INTERVAL, RECORDS
-from agentstack.guests.process import AREA, Record, read_ledger, read_records
+from agentstack.guests.process import AREA, RECORD_SIZE, Record, read_ledger, read_records, unpack
 
 TWO_WRITERS, GAP, DAMAGED, LOST = "two writers", "gap", "damaged", "lost"
 
@@ -31,8 +32,10 @@ _DISK = re.compile(r"((?:vm|base|subvol|basevol)-(\d+)-[\w-]+)(?:\.(?:raw|qcow2|
 _CONFIG = re.compile(r"nodes/([^/]+)/(qemu-server|lxc)/(\d+)\.conf", re.ASCII)
 _CLUSTER = re.compile(r"^\s*cluster_name:\s*(\S+)", re.MULTILINE)
 _DIRECTORIES = {kind.directory: kind for kind in (QEMU, LXC)}
-_OTHER_FILES = frozenset({"etc", "log", "disks", ".chunks", "dump", "template"})
-"""Directories that hold no guests' disks and may hold very many files."""
+_OTHER_FILES = frozenset({"etc", "log", "disks", ".chunks", "dump", "template", "rbd", "osd"})
+"""Directories that hold no guests' disks (copies for a while, the OSDs' objects) and may hold very many files."""
+_AT_ONCE = 256
+"""Records that are read in one go."""
 
 _FLUTTER = 4 * INTERVAL
 """Real seconds: no guest is migrated to and fro and to again in less."""
@@ -180,6 +183,26 @@ def _images(state: Path) -> Iterator[_Image]:
                 if found.is_file():
                     yield _Image(found, match[1], int(match[2]), host)
         below[:] = [name for name in below if name not in _OTHER_FILES and not _DISK.fullmatch(name)]
+    for cluster in offline.clusters(state):
+        for stored in cluster.images():
+            if match := _DISK.fullmatch(stored.name):
+                yield _stored(state / stored.path, match, stored)
+
+
+def _stored(path: Path, match: re.Match[str], stored: offline.StoredImage) -> _Image:
+    """An image that lies on OSDs, with what is written on it."""
+    image = _Image(path, match[1], int(match[2]), "")
+    try:
+        for offset in range(AREA, stored.size, RECORD_SIZE * _AT_ONCE):
+            data = stored.read(offset, RECORD_SIZE * _AT_ONCE)
+            for start in range(0, len(data), RECORD_SIZE):
+                record = unpack(data[start : start + RECORD_SIZE])
+                if record is None:
+                    return image
+                image.records.append(record)
+    except ValueError:
+        image.damaged = True
+    return image
 
 
 def _read(image: _Image) -> None:

@@ -9,6 +9,7 @@ restart of the host all its guests are off.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -36,6 +37,8 @@ RECORDS = "var/lib/records"
 
 _DEFAULT_MEMORY = {QEMU.type: 512, LXC.type: 512}
 _IDLE_MEMORY = 0.35
+SLACK = 5.0
+"""Real seconds on top of what a guest's end takes."""
 
 
 @dataclass
@@ -129,12 +132,17 @@ class Guests:
             **{"host": self.host.name, "run": run.hex(), "disk": disk, "area": str(area), "interval": str(INTERVAL)},
             **{"ledger": str(self.ledger / str(vmid)), "lease": str(self.lease), "paused": str(int(paused))},
         }
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", process.__file__, json.dumps(options)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={},
-        )
+        wire = self.host.storage.attach(files[0]) if files else None
+        if wire is not None:
+            options |= {"wire": str(wire[0].fileno()), "size": str(wire[1])}
+        with wire[0] if wire is not None else contextlib.nullcontext():
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", process.__file__, json.dumps(options)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=[wire[0].fileno()] if wire is not None else [],
+                env={},
+            )
         guest = Running(vmid, kind, child, run, self.host.clock.elapsed(), set(files), paused, stalled)
         self.running[vmid] = guest
         self._keep(asyncio.create_task(self._watch(guest)))
@@ -170,12 +178,15 @@ class Guests:
             guest.process.kill()
             await guest.ended.wait()
 
-    async def shutdown(self, vmid: int, seconds: float) -> None:
-        """Ask a guest to end by itself, which takes it that many stack seconds; returns when it has ended."""
+    async def shutdown(self, vmid: int, seconds: float, patience: float = 0.0) -> None:
+        """Ask a guest to end by itself, which takes it that many stack seconds; returns when it has ended, or after
+        `patience` stack seconds (default: no more than it takes)."""
         guest = self.running.get(vmid)
         if guest is not None and not guest.suspended and not guest.stalled:
             await self._tell(guest, f"shutdown {self.host.clock.real(seconds)}")
-            await guest.ended.wait()
+            # a guest whose storage does not answer cannot end by itself
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(guest.ended.wait(), self.host.clock.real(patience or seconds) + SLACK)
 
     async def suspend(self, vmid: int) -> None:
         """Hold a guest."""

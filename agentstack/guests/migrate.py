@@ -326,6 +326,7 @@ async def _import(host: Host, request: dict[str, Any], reader: asyncio.StreamRea
     volid = host.storage.allocate(storage, vmid, request["size"], form=form, name=None if name in taken else name)
     try:
         await receive(reader, host.storage.path(volid))
+        host.storage.commit(volid)
     except (OSError, ValueError, asyncio.IncompleteReadError):
         host.storage.free(volid)
         raise
@@ -333,11 +334,13 @@ async def _import(host: Host, request: dict[str, Any], reader: asyncio.StreamRea
 
 
 async def _update(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> int:
-    return await receive(reader, host.storage.path(request["volume"]))
+    total = await receive(reader, host.storage.path(request["volume"]))
+    host.storage.commit(request["volume"])
+    return total
 
 
 async def _incoming(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> None:
-    files = [host.storage.path(volume) for volume in request["volumes"]]
+    files = [host.storage.place(volume) for volume in request["volumes"]]
     run = bytes.fromhex(request["run"]) or secrets.token_bytes(16)
     await host.guests.launch(KINDS[request["kind"]], request["vmid"], files, run=run, paused=True)
 

@@ -56,7 +56,7 @@ def disk_files(host: Host, kind: Kind, config: GuestConfig) -> list[Path]:
     files = []
     for _, drive in drives(kind, config):
         if drive.is_volume:
-            path = host.storage.path(drive.volume)
+            path = host.storage.place(drive.volume)
             if not drive.is_cdrom:
                 files.append(path)
     return files
@@ -118,7 +118,11 @@ async def shutdown(
                 raise AgentError(TEXTS["powerdown"])
             await host.guests.kill(vmid)
         else:
-            await host.guests.shutdown(vmid, SHUTDOWN_TIME)
+            await host.guests.shutdown(vmid, SHUTDOWN_TIME, timeout)
+            if host.guests.is_running(vmid):
+                if not force:
+                    raise AgentError(TEXTS["powerdown"])
+                await host.guests.kill(vmid)
         await _after_stop(host, kind, vmid)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,8 +236,21 @@ class Storages:
         backend, entry, name = self._locate(volid)
         return backend.path(entry, name)
 
+    def place(self, volid: str) -> Path:
+        """Where a guest has a volume: the path of its bytes, or of what leads to them (`attach`)."""
+        backend, entry, name = self._locate(volid)
+        return backend.place(entry, name) if isinstance(backend, RbdPool) else backend.path(entry, name)
+
     def commit(self, volid: str) -> None:
         """What was written into the file at a volume's path is to be the volume's content."""
+        backend, entry, name = self._locate(volid)
+        if isinstance(backend, RbdPool):
+            backend.commit(entry, name)
+
+    def attach(self, place: Path) -> tuple[socket.socket, int] | None:
+        """A guest's connection to the disk at a place, and its size; None where the place is a file."""
+        backend = self.backends["rbd"]
+        return backend.attach(place) if isinstance(backend, RbdPool) else None
 
     def device(self, volid: str) -> str:
         """A volume's path as the host itself names it."""

@@ -9,9 +9,10 @@ import uuid
 from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
+from agentstack.ceph import label
 from agentstack.ceph.daemons import LocalOsd
-from agentstack.ceph.maps import ROOT_ID, ClusterMap
-from agentstack.ceph.placement import placement_groups
+from agentstack.ceph.maps import ClusterMap, CrushBucket
+from agentstack.ceph.peering import all_groups
 from agentstack.errors import AgentError, ParameterError
 from agentstack.host import Host
 from agentstack.storage import signatures
@@ -34,24 +35,18 @@ PREPARE = 4.0
 async def tree(call: Call) -> Json:
     """The CRUSH hierarchy with a root above it, as the user interface shows it."""
     cluster = await call.host.ceph.maps()
-    counts = _pg_counts(cluster)
-    hosts = [
-        {
-            "id": str(number),
-            "name": name,
-            "type": "host",
-            "version": cluster.version,
-            "leaf": 0,
-            "children": [
-                _osd_entry(cluster, osd_number, counts.get(osd_number, 0))
-                for osd_number in sorted(cluster.osds)
-                if cluster.osds[osd_number].host == name
-            ],
-        }
-        for name, number in cluster.host_ids().items()
-    ]
-    root = {"id": str(ROOT_ID), "name": "default", "type": "root", "leaf": 0, "children": hosts}
-    answer: dict[str, Any] = {"root": {"leaf": 0, "children": [root]}}
+    counts, used = _pg_counts(cluster), call.host.ceph.situation(cluster).used
+
+    def entry(bucket: CrushBucket) -> dict[str, Any]:
+        children = [
+            entry(cluster.buckets[child]) if child < 0 else _osd_entry(cluster, child, counts.get(child, 0), used)
+            for child in cluster.children(bucket.id)
+        ]
+        shown = {"id": str(bucket.id), "name": bucket.name, "type": bucket.type, "leaf": 0, "children": children}
+        return shown | ({"version": cluster.version} if bucket.type == "host" else {})
+
+    roots = [entry(bucket) for bucket in cluster.buckets.values() if bucket.parent is None]
+    answer: dict[str, Any] = {"root": {"leaf": 0, "children": roots}}
     if cluster.flags:
         answer["flags"] = ",".join(cluster.flags)
     return answer
@@ -59,15 +54,15 @@ async def tree(call: Call) -> Json:
 
 def _pg_counts(cluster: ClusterMap) -> dict[int, int]:
     counts: dict[int, int] = {}
-    for pool in cluster.pools.values():
-        for group in placement_groups(cluster, pool):
-            for osd in group.up:
-                counts[osd] = counts.get(osd, 0) + 1
+    for group in all_groups(cluster):
+        for osd in group.acting:
+            counts[osd] = counts.get(osd, 0) + 1
     return counts
 
 
-def _osd_entry(cluster: ClusterMap, number: int, groups: int) -> dict[str, Any]:
+def _osd_entry(cluster: ClusterMap, number: int, groups: int, used: dict[int, int]) -> dict[str, Any]:
     osd = cluster.osds[number]
+    taken = used.get(number, 0)
     return {
         "id": str(number),
         "name": f"osd.{number}",
@@ -81,8 +76,8 @@ def _osd_entry(cluster: ClusterMap, number: int, groups: int) -> dict[str, Any]:
         "device_class": osd.device_class,
         "pgs": groups,
         "total_space": osd.size,
-        "bytes_used": 0,
-        "percent_used": 0,
+        "bytes_used": taken,
+        "percent_used": 100 * taken / osd.size,
         "commit_latency_ms": 0,
         "apply_latency_ms": 0,
         "osdtype": "bluestore",
@@ -147,6 +142,7 @@ async def _create(
             device_class=device_class or data.spec.type,
         )
         host.ceph.daemons.create_osd(LocalOsd(number, own, device))
+        label.add(data.image, own)
         task.log(f"--> ceph-volume lvm create successful for: {device} (osd.{number})")
     host.ceph.look()
 
@@ -170,7 +166,7 @@ async def destroy(call: Call) -> Json:
         async with host.disks.lock:
             task.log(f"destroy OSD osd.{number}")
             await host.ceph.group.execute("osd_purge", number=number)
-            host.ceph.daemons.destroy("osd", str(number))
+            await host.ceph.discard(number)
             task.log("Unmount OSD volumes from  /var/lib/ceph/osd")
             if cleanup and not any(other.device == osd.device for other in host.ceph.daemons.osds()):
                 task.log(f"wiping block device {osd.device}")

@@ -10,6 +10,7 @@ from typing import Any
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.ceph.maps import ClusterMap, Pool
+from agentstack.ceph.status import stored_in
 from agentstack.errors import AgentError, ParameterError
 from agentstack.storage import config as storage_config
 from agentstack.tasks import Task
@@ -50,7 +51,7 @@ def _applying(pool: str, key: str, value: Any) -> str:
     return f"pool {pool}: applying {shown} = {value[0] if isinstance(value, list) else value}"
 
 
-def _entry(cluster: ClusterMap, pool: Pool) -> dict[str, Any]:
+def _entry(cluster: ClusterMap, pool: Pool, stored: int) -> dict[str, Any]:
     capacity = sum(osd.size for osd in cluster.osds.values() if osd.up) // max(pool.size, 1)
     entry = {
         "pool": pool.id,
@@ -59,14 +60,14 @@ def _entry(cluster: ClusterMap, pool: Pool) -> dict[str, Any]:
         "size": pool.size,
         "min_size": pool.min_size,
         "pg_num": pool.pg_num,
-        "pg_num_final": pool.pg_num,
+        "pg_num_final": pool.pg_num_target or pool.pg_num,
         "pg_num_min": pool.pg_num_min,
         "pg_autoscale_mode": pool.autoscale_mode,
         "crush_rule": pool.rule,
         "crush_rule_name": cluster.rules[pool.rule].name,
         "application_metadata": {name: {} for name in pool.applications},
-        "bytes_used": pool.stored * pool.size,
-        "percent_used": pool.stored / capacity if capacity else 0,
+        "bytes_used": stored * pool.size,
+        "percent_used": stored / capacity if capacity else 0,
         "target_size": pool.target_size,
         "target_size_ratio": pool.target_size_ratio,
     }
@@ -76,7 +77,8 @@ def _entry(cluster: ClusterMap, pool: Pool) -> dict[str, Any]:
 @pve("GET", "/nodes/{node}/ceph/pool")
 async def list_pools(call: Call) -> Json:
     cluster = await call.host.ceph.maps()
-    return shuffled(_entry(cluster, pool) for pool in cluster.pools.values())
+    stored = stored_in(cluster, call.host.ceph.situation(cluster))
+    return shuffled(_entry(cluster, pool, stored[pool.id]) for pool in cluster.pools.values())
 
 
 @pve("POST", "/nodes/{node}/ceph/pool")
@@ -177,7 +179,7 @@ async def status(call: Call) -> Json:
         "size": pool.size,
         "min_size": pool.min_size,
         "pg_num": pool.pg_num,
-        "pgp_num": pool.pg_num,
+        "pgp_num": pool.placed,
         "pg_num_min": pool.pg_num_min,
         "pg_autoscale_mode": pool.autoscale_mode,
         "crush_rule": cluster.rules[pool.rule].name,
@@ -189,5 +191,6 @@ async def status(call: Call) -> Json:
     }
     if call.get("verbose"):
         answer["application_list"] = pool.applications
-        answer["statistics"] = {"stored": pool.stored, "bytes_used": pool.stored * pool.size}
+        stored = stored_in(cluster, call.host.ceph.situation(cluster))[pool.id]
+        answer["statistics"] = {"stored": stored, "bytes_used": stored * pool.size}
     return {name: value for name, value in answer.items() if value is not None}

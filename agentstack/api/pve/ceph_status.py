@@ -7,7 +7,8 @@ from __future__ import annotations
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.ceph import conf
-from agentstack.ceph.placement import mapping
+from agentstack.ceph.crush_text import render
+from agentstack.ceph.safety import ok_to_stop, safe_to_destroy
 from agentstack.ceph.service import SERVICES
 from agentstack.ceph.status import status
 from agentstack.tasks import Task
@@ -58,22 +59,7 @@ async def raw_configuration(call: Call) -> Json:
 async def crush(call: Call) -> Json:
     """The map in the text form of crushtool."""
     cluster = await call.host.ceph.maps()
-    lines = ["# begin crush map", "", "# devices"]
-    lines += [f"device {osd.id} osd.{osd.id} class {osd.device_class}" for osd in cluster.osds.values()]
-    lines += ["", "# types", "type 0 osd", "type 1 host", "type 11 root", "", "# buckets"]
-    for bucket in sorted(cluster.tree().buckets.values(), key=lambda bucket: bucket.type):
-        lines += [f"{bucket.type} {bucket.name} {{", f"\tid {bucket.id}", "\talg straw2", "\thash 0\t# rjenkins1"]
-        names = {other.id: other.name for other in cluster.tree().buckets.values()}
-        lines += [
-            f"\titem {names.get(item, f'osd.{item}')} weight {weight:.5f}" for item, weight in bucket.items.items()
-        ]
-        lines.append("}")
-    lines += ["", "# rules"]
-    for rule in cluster.rules.values():
-        root = rule.root if rule.device_class is None else f"{rule.root} class {rule.device_class}"
-        lines += [f"rule {rule.name} {{", f"\tid {rule.id}", "\ttype replicated", f"\tstep take {root}"]
-        lines += [f"\tstep chooseleaf firstn 0 type {rule.domain}", "\tstep emit", "}"]
-    return "\n".join([*lines, "", "# end crush map", ""])
+    return render(cluster)
 
 
 @pve("GET", "/nodes/{node}/ceph/cmd-safety")
@@ -86,14 +72,9 @@ async def command_safety(call: Call) -> Json:
         safe = 2 * len(left) > len(cluster.monitors) - (call["action"] == "destroy")
         return {"safe": safe, "status": "" if safe else "not enough monitors would be available"}
     if service == "osd":
-        number = int(name.removeprefix("osd."))
-        hurt = 0
-        for pool in cluster.pools.values():
-            for chosen in mapping(cluster, pool):
-                alive = [osd for osd in chosen if cluster.osds[osd].up]
-                needed = pool.size if call["action"] == "destroy" else pool.min_size
-                hurt += number in alive and len(alive) - 1 < needed
-        return {"safe": not hurt, "status": f"{hurt} PGs would become unavailable" if hurt else ""}
+        judge = safe_to_destroy if call["action"] == "destroy" else ok_to_stop
+        why = judge(cluster, call.host.ceph.situation(cluster), [int(name.removeprefix("osd."))])
+        return {"safe": not why, "status": why}
     return {"safe": True, "status": ""}
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from agentstack.ceph.crush import Bucket, Tree, stable_mod
 from agentstack.ceph.health import Situation, checks, overall
-from agentstack.ceph.maps import ClusterMap, Monitor, Osd, Pool
-from agentstack.ceph.placement import mapping, placement_groups, states
+from agentstack.ceph.commands import apply
+from agentstack.ceph.maps import ClusterMap, Monitor, Pool
+from agentstack.ceph.peering import placement_groups, states
+from agentstack.ceph.placement import mapping
 
 TIB = 2**40
 
@@ -24,8 +26,9 @@ def cluster(hosts: int = 3, per_host: int = 3, *, size: int = 3, min_size: int =
         name = f"pve{number + 1}"
         result.monitors[name] = Monitor(name, name, f"10.0.0.{number + 11}")
         for _ in range(per_host):
-            osd = len(result.osds)
-            result.osds[osd] = Osd(osd, f"uuid{osd}", name, f"/dev/sd{osd}", TIB, "nvme", 1.0, up=True)
+            osd = apply(result, "osd_new", {"uuid": f"uuid{len(result.osds)}", "host": name, "device": "/dev/sdb",
+                                            "size": TIB, "device_class": "nvme"})  # fmt: skip
+            apply(result, "osd_up", {"number": osd})
     result.managers = {"pve1": "pve1"}
     result.active_manager = "pve1"
     result.pools[1] = Pool(1, "vm", size, min_size, pg_num, applications=["rbd"])
@@ -76,7 +79,8 @@ def test_weightless_items_are_never_drawn() -> None:
             Bucket(-3, "b", "host", {1: 1.0}),
         ]
     )
-    assert {tuple(tree.choose(tree.buckets[-1], x, 1, "host", lambda osd, x: True)) for x in range(64)} == {(1,)}
+    steps = [("chooseleaf", 0, "host")]
+    assert {tuple(tree.choose(tree.buckets[-1], x, 1, steps, lambda osd, x: True)) for x in range(64)} == {(1,)}
 
 
 @given(st.integers(1, 200), st.integers(0, 10_000))
@@ -101,7 +105,8 @@ def test_too_few_hosts_leave_groups_undersized() -> None:
 def test_below_min_size_nothing_is_written() -> None:
     ceph = cluster()
     for osd in ceph.osds.values():
-        osd.up = osd.host == "pve1"
+        if osd.host != "pve1":
+            apply(ceph, "osd_down", {"number": osd.id, "now": 0.0})
     assert not any(group.writable for group in placement_groups(ceph, ceph.pools[1]))
     assert codes(ceph) == ["OSD_DOWN", "OSD_HOST_DOWN", "PG_AVAILABILITY", "PG_DEGRADED"]
 

@@ -135,7 +135,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
         file.truncate(8 << 20)
-    journal = Journal(str(disk), process.AREA, "pve1", RUN_A, str(tmp_path / "ledger"))
+    journal = Journal(process.File(str(disk)), process.AREA, "pve1", RUN_A, str(tmp_path / "ledger"))
     for _ in range(3):
         journal.append()
     with disk.open("r+b") as file:
@@ -149,7 +149,7 @@ def test_a_full_disk_takes_no_more(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
         file.truncate(process.AREA + 2 * process.RECORD_SIZE)
-    journal = Journal(str(disk), process.AREA, "pve1", RUN_A, str(tmp_path / "ledger"))
+    journal = Journal(process.File(str(disk)), process.AREA, "pve1", RUN_A, str(tmp_path / "ledger"))
     for _ in range(5):
         journal.append()
     assert len(list(read_records(str(disk)))) == 2
