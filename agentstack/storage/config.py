@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TEXTS = {
     "missing": "storage '{id}' does not exist",
     "exists": "storage ID '{id}' already defined",
+    "exists_here": "Storage ID '{id}' already exists on node {node}",
     "content": "storage does not support content type '{content}'",
     "local_nodes": "storage '{id}' is the default storage and cannot be restricted to nodes",
     "base": "can't remove storage - storage is used as base of another storage",
@@ -94,7 +95,7 @@ def _check_content(kind: str, content: str | None) -> None:
             raise AgentError(TEXTS["content"].format(content=name))
 
 
-def _split_secrets(kind: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _split_secrets(kind: str, values: dict[str, Any], now: float) -> tuple[dict[str, Any], dict[str, str]]:
     secrets = STORAGE_TYPES[kind].secrets
     plain = {key: value for key, value in values.items() if key not in secrets}
     hidden = {key: str(value) for key, value in values.items() if key in secrets}
@@ -130,7 +131,7 @@ async def create(host: Host, ident: str, kind: str, values: dict[str, Any]) -> d
         values = {"path": f"/mnt/pve/{ident}"} | values
     STORAGE_CFG.check_create(kind, values)
     _check_content(kind, values.get("content"))
-    values, secrets = _split_secrets(kind, values)
+    values, secrets = _split_secrets(kind, values, host.clock.now())
     async with STORAGE_CFG.locked(host, "create storage failed: "):
         entries, _ = read(host)
         if ident in entries and not (ident == LOCAL and "priority" in entries[ident].values):
@@ -159,7 +160,7 @@ async def update(
         entry = entries[ident]
         STORAGE_CFG.check_update(entry.type, values)
         _check_content(entry.type, values.get("content"))
-        values, secrets = _split_secrets(entry.type, values)
+        values, secrets = _split_secrets(entry.type, values, host.clock.now())
         STORAGE_CFG.apply(entry, values, delete)
         entry.values.setdefault("content", ",".join(STORAGE_TYPES[entry.type].default))
         await _store_secrets(host, entry, secrets)
@@ -183,14 +184,25 @@ async def delete(host: Host, ident: str) -> None:
         await _write(host, entries)
 
 
-async def share_pool(host: Host, ident: str) -> None:
-    """Register a new ZFS pool of this node as storage of the same name, or add the node to it (facts §10)."""
+def check_shareable(host: Host, ident: str, kind: str, values: dict[str, Any]) -> None:
+    """Refuse a name for what is made on this node's disks: it is that of another storage, or of one that this node has
+    already; the same thing on another node shares its definition (facts §10)."""
+    entry = read(host)[0].get(ident)
+    if entry is None:
+        return
+    nodes = nodes_of(entry)
+    same = entry.type == kind and all(entry.values.get(key) == values[key] for key in STORAGE_TYPES[kind].required)
+    if not same or nodes is None or host.name in nodes:
+        raise AgentError(TEXTS["exists_here"].format(id=ident, node=host.name))
+
+
+async def share(host: Host, ident: str, kind: str, values: dict[str, Any]) -> None:
+    """Register what was made on this node's disks as a storage, or add the node to the one of that name (facts §10)."""
     async with STORAGE_CFG.locked(host):
         entries, _ = read(host)
         entry = entries.get(ident)
         if entry is None:
-            values = {"pool": ident, "mountpoint": f"/{ident}", "content": "images,rootdir", "nodes": host.name}
-            entries[ident] = Entry(ident, "zfspool", values)
+            entries[ident] = Entry(ident, kind, values | {"nodes": host.name})
         elif (nodes := nodes_of(entry)) is not None:
             entry.values["nodes"] = ",".join(sorted(nodes | {host.name}))
         await _write(host, entries)

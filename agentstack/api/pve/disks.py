@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""/nodes/{node}/disks: disks, ZFS pools and directories (facts §10)."""
+"""/nodes/{node}/disks: disks and ZFS pools (facts §10)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Any
 from agentstack._shared.lists import split_list
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.errors import AgentError
-from agentstack.storage import config, signatures
+from agentstack.storage import config
 from agentstack.storage.disks import TEXTS as DISK_TEXTS
 from agentstack.storage.zpool import MESSAGES, Pool
 from agentstack.tasks import Task
 
 TEXTS = {
-    "storage_exists": "Storage ID '{id}' already exists on node {node}",
     "no_pool": "command 'zpool status -P {name}' failed: exit code 1",
     "destroy": "command 'zpool destroy {name}' failed: exit code 1",
-    "directory": "a systemd mount unit already exists: /etc/systemd/system/mnt-pve-{name}.mount",
-    "no_directory": "a mount unit '/etc/systemd/system/mnt-pve-{name}.mount' does not exist",
 }
 
 _ERRORS_NONE = "No known data errors"
@@ -97,21 +94,22 @@ async def create_pool(call: Call) -> Json:
     for device in devices:
         host.disks.assert_unused(device)
     if add_storage:
-        _check_storage_id(call, name)
+        config.check_shareable(host, name, "zfspool", {"pool": name})
     host.zfs.check_layout(name, level, len(devices))
     ashift, compression = call.get("ashift", 12), call.get("compression", "on")
 
     async def work(task: Task) -> None:
         async with host.disks.lock:
             if add_storage:
-                _check_storage_id(call, name)
+                config.check_shareable(host, name, "zfspool", {"pool": name})
             task.log(f"# /sbin/zpool create -o 'ashift={ashift}' {name} {_vdev_words(call, level, devices)}")
             await host.clock.sleep(2)
             host.zfs.create_pool(name, level, devices, ashift, compression)
             task.log(f"# /sbin/zfs set 'compression={compression}' {name}")
             task.log(f"# systemctl enable zfs-import@{name}.service")
             if add_storage:
-                await config.share_pool(host, name)
+                values = {"pool": name, "mountpoint": f"/{name}", "content": "images,rootdir"}
+                await config.share(host, name, "zfspool", values)
 
     return host.tasks.start(call.identity, "zfscreate", name, work)
 
@@ -123,18 +121,6 @@ def _vdev_words(call: Call, level: str, devices: list[str]) -> str:
     if level == "raid10":
         return " ".join(f"mirror {one} {other}" for one, other in zip(paths[::2], paths[1::2], strict=True))
     return " ".join([level, *paths])
-
-
-def _check_storage_id(call: Call, name: str) -> None:
-    """A storage of that name must be a pool of that name that is not for this node yet (facts §10)."""
-    entries, _ = config.read(call.host)
-    entry = entries.get(name)
-    if entry is None:
-        return
-    nodes = config.nodes_of(entry)
-    fits = entry.type == "zfspool" and entry.values["pool"] == name
-    if not fits or nodes is None or call.host.name in nodes:
-        raise AgentError(TEXTS["storage_exists"].format(id=name, node=call.host.name))
 
 
 @pve("GET", "/nodes/{node}/disks/zfs/{name}")
@@ -193,81 +179,3 @@ async def delete_pool(call: Call) -> Json:
                     host.disks.wipe(device)
 
     return host.tasks.start(call.identity, "zfsremove", name, work)
-
-
-# ---- directories ----------------------------------------------------------------------------------------------------
-
-_UNIT = """[Install]
-WantedBy=multi-user.target
-
-[Mount]
-Options=defaults
-Type={filesystem}
-What={what}
-Where={where}
-
-[Unit]
-Description=Mount storage '{name}' under /mnt/pve
-"""
-
-
-@pve("GET", "/nodes/{node}/disks/directory")
-async def list_directories(call: Call) -> Json:
-    rows = []
-    for unit in sorted((call.host.root / "etc/systemd/system").glob("mnt-pve-*.mount")):
-        values = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
-        rows.append(
-            {"unitfile": f"/etc/systemd/system/{unit.name}", "path": values["Where"], "device": values["What"]}
-            | {"type": values["Type"], "options": values["Options"]}
-        )
-    return rows
-
-
-@pve("POST", "/nodes/{node}/disks/directory")
-async def create_directory(call: Call) -> Json:
-    host, name, device = call.host, call["name"], call["device"]
-    filesystem = call.get("filesystem", "ext4")
-    if call.get("add_storage"):
-        host.access.check(call.identity, "/storage", ["Datastore.Allocate"])
-        if name in config.read(host)[0]:
-            raise AgentError(TEXTS["storage_exists"].format(id=name, node=host.name))
-    host.disks.assert_unused(device)
-    unit = host.root / f"etc/systemd/system/mnt-pve-{name}.mount"
-    if unit.exists():
-        raise AgentError(TEXTS["directory"].format(name=name))
-
-    async def work(task: Task) -> None:
-        async with host.disks.lock:
-            disk, part = host.disks.take(device, "Linux")
-            what = disk.partition_device(part.number)
-            task.log(f"# /sbin/mkfs -t {filesystem} {what}")
-            await host.clock.sleep(2)
-            signatures.make_filesystem(disk.image, part.start, filesystem)
-            unit.parent.mkdir(parents=True, exist_ok=True)
-            where = f"/mnt/pve/{name}"
-            unit.write_text(_UNIT.format(name=name, what=what, where=where, filesystem=filesystem))
-            (host.root / where.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        if call.get("add_storage"):
-            values = {"path": where, "content": "rootdir,images,iso,backup,vztmpl,snippets", "is_mountpoint": "1"}
-            await config.create(host, name, "dir", values | {"nodes": host.name})
-
-    return host.tasks.start(call.identity, "dircreate", name, work)
-
-
-@pve("DELETE", "/nodes/{node}/disks/directory/{name}")
-async def delete_directory(call: Call) -> Json:
-    host, name = call.host, call["name"]
-    unit = host.root / f"etc/systemd/system/mnt-pve-{name}.mount"
-    if not unit.exists():
-        raise AgentError(TEXTS["no_directory"].format(name=name))
-
-    async def work(task: Task) -> None:
-        async with host.disks.lock:
-            device = next(device for device, where in host.disks.mounts().items() if where == f"/mnt/pve/{name}")
-            unit.unlink()
-            if call.get("cleanup-config"):
-                await config.withdraw(host, name)
-            if call.get("cleanup-disks"):
-                host.disks.wipe(host.disks.find(device)[0].device)
-
-    return host.tasks.start(call.identity, "dirremove", name, work)
