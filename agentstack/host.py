@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agentstack.manager import Manager
     from agentstack.network.cards import Cards
     from agentstack.notify import ClusterNotifications
+    from agentstack.packages import Packages
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from agentstack.storage.storages import Storages
     from agentstack.storage.zfs import Zfs
     from agentstack.tasks import Tasks, TaskService
+    from agentstack.witness.qdevice import QDevice
+    from agentstack.witness.qnetd import QNetd
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +80,11 @@ PARTS = (
     Entry("faults", "agentstack.faults.host", "Faults", ("pve", "pbs", "witness")),
     Entry("network", "agentstack.network.cards", "Cards", ("pve", "pbs", "witness")),
     Entry("hardware", "agentstack.hardware", "Hardware", ("pve", "pbs", "witness")),
+    Entry("packages", "agentstack.packages", "Packages", ("pve", "pbs", "witness")),
+    Entry("qnetd", "agentstack.witness.qnetd", "QNetd", ("witness",)),
     Entry("cluster", "agentstack.cluster.membership", "Membership"),
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
+    Entry("qdevice", "agentstack.witness.qdevice", "QDevice"),
     Entry("certificates", "agentstack.certificates", "Certificates"),
     Entry("access", "agentstack.access", "Access"),
     Entry("task_service", "agentstack.tasks", "TaskService"),
@@ -130,7 +136,10 @@ class Host:
     migration: TunnelServer
     network: Cards
     notifications: ClusterNotifications
+    packages: Packages
     pbs: BackupServer
+    qdevice: QDevice
+    qnetd: QNetd
     replication: Replication
     replicator: Runner
     pvestatd: Statd

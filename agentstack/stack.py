@@ -14,6 +14,7 @@ FIRST_NET, LAST_NET = 64, 127
 """Second byte of the loopback networks that stacks choose from by themselves."""
 
 SSH_PORT = 2222
+QNETD_PORT = 5403
 API_PORTS: dict[Kind, int] = {"pve": 8006, "pbs": 8007}
 
 
@@ -142,7 +143,8 @@ class HostSpec:
     def ports(self) -> list[tuple[str, int]]:
         """Every (address, port) that the host listens on for clients."""
         api = [API_PORTS[self.kind]] if self.kind in API_PORTS else []
-        return [(self.address, port) for port in [*api, SSH_PORT]]
+        qnetd = [QNETD_PORT] if self.kind == "witness" else []
+        return [(self.address, port) for port in [*api, SSH_PORT, *qnetd]]
 
 
 @dataclass(frozen=True)

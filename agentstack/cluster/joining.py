@@ -4,15 +4,11 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
-from agentstack.cluster import ssh_keys
+from agentstack.cluster import ssh_client, ssh_keys
 from agentstack.cluster.files import PermissionDenied
 from agentstack.cluster.operations import (
     CONF,
@@ -25,7 +21,6 @@ from agentstack.cluster.operations import (
 )
 from agentstack.cluster.peer import Peer, PeerRefused
 from agentstack.errors import AgentError
-from agentstack.stack import SSH_PORT
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -92,46 +87,20 @@ async def _ask(host: Host, target: Target, peer: Peer, log: Log) -> Admission:
     return Admission(str(answer["corosync_authkey"]).encode("latin-1"), str(answer["corosync_conf"]))
 
 
-async def join_by_ssh(host: Host, target: Target, ask_password: Callable[[], Awaitable[str]], log: Log) -> None:
+async def join_by_ssh(host: Host, target: Target, ask_password: ssh_client.AskPassword, log: Log) -> None:
     """Join with SSH as root at the member, by root's own key, or where that is not accepted by a password."""
     async with host.cluster.administration:
         check_local(host, target, log)
-        try:
-            connection = await _connect(host, target, ask_password)
-        except asyncssh.PermissionDenied:
-            raise AgentError(f"unable to copy ssh ID: root@{target.member}: Permission denied") from None
-        except (OSError, asyncssh.Error) as error:
-            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise AgentError(f"ssh: connect to host {target.member} port {SSH_PORT}: {why}") from error
-        async with connection:
-            result = await connection.run(shlex.join(_addnode(host, target)), check=False)
-            if result.exit_status != 0:
-                log(_text(result.stderr).strip())
-                raise AgentError("Cluster join aborted!")
+        async with ssh_client.connect(host, target.member, ask_password) as member:
+            try:
+                await member.run(*_addnode(host, target))
+            except ssh_client.Failed as error:
+                log(error.message)
+                raise AgentError("Cluster join aborted!") from error
             log("copy corosync auth key")
-            authkey = await _fetch(connection, "/etc/corosync/authkey")
-            conf = await _fetch(connection, f"/etc/pve/{CONF}")
+            authkey = await member.read("/etc/corosync/authkey")
+            conf = await member.read(f"/etc/pve/{CONF}")
         await finish(host, Admission(authkey, conf.decode()), log)
-
-
-async def _connect(
-    host: Host, target: Target, ask_password: Callable[[], Awaitable[str]]
-) -> asyncssh.SSHClientConnection:
-    key = await ssh_keys.ensure_root_key(host)
-    common: dict[str, Any] = {
-        "username": "root",
-        "known_hosts": None,
-        "config": None,
-        "agent_path": None,
-        "local_addr": (host.address, 0),
-    }
-    address = host.cluster.resolve(target.member)
-    await host.network.look_for(address)
-    try:
-        return await asyncssh.connect(address, SSH_PORT, client_keys=[str(key)], **common)
-    except asyncssh.PermissionDenied:
-        password = await ask_password()
-        return await asyncssh.connect(address, SSH_PORT, client_keys=None, password=password, **common)
 
 
 def _addnode(host: Host, target: Target) -> list[str]:
@@ -142,12 +111,6 @@ def _addnode(host: Host, target: Target) -> list[str]:
     for name, value in (("nodeid", target.nodeid), ("votes", target.votes)):
         words += [f"--{name}", str(value)] if value is not None else []
     return words
-
-
-async def _fetch(connection: asyncssh.SSHClientConnection, path: str) -> bytes:
-    async with connection.start_sftp_client() as sftp, sftp.open(path, "rb") as stream:
-        content = await stream.read()
-        return content if isinstance(content, bytes) else content.encode()
 
 
 def check_local(host: Host, target: Target, log: Log) -> None:
@@ -207,7 +170,3 @@ async def finish(host: Host, admission: Admission, log: Log) -> None:
     await clock.sleep(SERVICES)
     files.mounted = True
     log(f"successfully added node '{host.name}' to cluster.")
-
-
-def _text(output: bytes | str | None) -> str:
-    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""

@@ -90,6 +90,8 @@ class Membership:
         """Creating, joining: one at a time on a host."""
         self.version = 1
         """Counts changes of what `.members` shows."""
+        self.device_casts: Callable[[tuple[int, int]], bool] = lambda ring: False
+        """Whether a QDevice votes for this node in the membership of a ring."""
         self._subscribers: list[Callable[[], None]] = []
         self._met = False
         """Whether corosync, since its start, has been in a membership with others."""
@@ -256,9 +258,21 @@ class Membership:
             return Votes(0, 0, 0)
         members = self.view.members
         own = members[self.node_id].expected if self.node_id in members else 0
-        total = sum(member.votes for member in members.values())
+        total = sum(member.votes for member in members.values()) + (self.device_votes if self.device_voting else 0)
         # votequorum never expects fewer votes than there are
         return Votes(max(own, total), max(total, *(member.expected for member in members.values())), total)
+
+    @property
+    def device_votes(self) -> int:
+        """Votes of the QDevice that is configured, 0 if none is."""
+        if self.config is None:
+            return 0
+        return self.config.expected_votes - sum(node.quorum_votes for node in self.config.nodes)
+
+    @property
+    def device_voting(self) -> bool:
+        """Whether the QDevice has given its votes to this node's part of the cluster."""
+        return self.device_votes > 0 and self.view is not None and self.device_casts(self.view.ring)
 
     @property
     def expected_votes(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from agentstack.api.parameters import validate
-from agentstack.cluster import joining, operations, ssh_keys
+from agentstack.cluster import joining, operations, qdevices, ssh_keys
 from agentstack.cluster.peer import Peer
 from agentstack.errors import AgentError
 from agentstack.shell import votequorum
@@ -228,6 +228,24 @@ async def api_version(host: Host, arguments: list[str], options: dict[str, str],
     return 0
 
 
+async def qdevice(host: Host, arguments: list[str], options: dict[str, str], io: CommandIO) -> int:
+    async def ask() -> str:
+        return next(iter((await io.read()).decode("utf-8", "replace").splitlines()), "")
+
+    match arguments:
+        case ["setup", address]:
+            given = qdevices.Wanted(address, options.get("network"), force=options.get("force") == "1")
+            await qdevices.setup(host, given, ask, line_writer(io))
+        case ["remove"]:
+            await qdevices.remove(host, line_writer(io))
+        case ["setup" | "remove" as verb, *rest]:
+            raise AgentError(f"400 {'too many' if rest else 'not enough'} arguments\npvecm qdevice {verb}")
+        case _:
+            io.err(USAGE.replace("no command specified", "no sub-command specified for 'qdevice'"))
+            return 255
+    return 0
+
+
 def line_writer(io: CommandIO) -> operations.Log:
     """What a task would log, as lines on standard output."""
     return lambda text: io.out(f"{text}\n")
@@ -241,6 +259,7 @@ COMMANDS: dict[str, Callable[[Host, list[str], dict[str, str], CommandIO], Await
     "delnode": delnode,
     "expected": expected,
     "nodes": nodes,
+    "qdevice": qdevice,
     "status": status,
     "updatecerts": updatecerts,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentstack.shell.registry import CommandIO, command
 from agentstack.stack import Kind
+from agentstack.witness import units
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -16,13 +17,15 @@ ALL: tuple[Kind, ...] = ("pve", "pbs", "witness")
 
 SERVICES: dict[Kind, tuple[str, ...]] = {
     "pbs": ("chrony", "cron", "postfix", "proxmox-backup", "proxmox-backup-proxy", "ssh", "sshd", "systemd-journald"),
-    "witness": ("chrony", "corosync-qnetd", "cron", "ssh", "sshd", "systemd-journald"),
+    "witness": ("chrony", "cron", "ssh", "sshd", "systemd-journald"),
 }
 """Of the hosts without services of their own (`services`)."""
 
 
 def exists(host: Host, unit: str) -> bool:
     """Whether there is a unit of that name."""
+    if units.is_ours(unit):
+        return units.exists(host, unit)
     if host.kind == "pve":
         return host.services.exists(unit)
     return unit.removesuffix(".service") in SERVICES[host.kind]
@@ -30,6 +33,8 @@ def exists(host: Host, unit: str) -> bool:
 
 def is_active(host: Host, unit: str) -> bool:
     """Whether a service runs."""
+    if units.is_ours(unit):
+        return units.is_active(host, unit)
     return host.services.is_active(unit) if host.kind == "pve" else exists(host, unit)
 
 
@@ -38,26 +43,35 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
     quiet = bool({"-q", "--quiet"} & set(argv))
     words = [word for word in argv if not word.startswith("-")]
     match words:
-        case ["is-active", *units] if units:
-            states = ["active" if is_active(host, unit) else "inactive" for unit in units]
+        case ["is-active", *names] if names:
+            states = ["active" if is_active(host, unit) else "inactive" for unit in names]
             if not quiet:
                 io.out("".join(f"{state}\n" for state in states))
             return 0 if "active" in states else 3
-        case ["is-enabled", *units] if units:
-            return _is_enabled(host, units, io, quiet)
+        case ["is-enabled", *names] if names:
+            return _is_enabled(host, names, io, quiet)
         case ["daemon-reload"]:
             return 0
         case ["reboot" | "poweroff" as verb]:
             host.shut_down(reboot=verb == "reboot")
             return 0
-        case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" | "stop" as verb, *units] if units:
-            missing = [unit for unit in units if not exists(host, unit)]
+        case ["restart" | "reload" | "try-restart" | "reload-or-restart" | "start" | "stop" as verb, *names] if names:
+            missing = [unit for unit in names if not exists(host, unit)]
             for unit in missing:
                 io.err(f"Failed to {verb} {_full(unit)}: Unit {_full(unit)} not found.\n")
-            if not missing and host.kind == "pve":
-                for unit in units:
-                    await _act(host, verb, unit)
+            for unit in () if missing else names:
+                await _act(host, verb, unit)
             return 5 if missing else 0
+        case ["enable" | "disable" as verb, *names] if names:
+            for unit in names:
+                if not exists(host, unit):
+                    io.err(f"Failed to {verb} unit: Unit {_full(unit)} does not exist\n")
+                    return 1
+                if units.is_ours(unit):
+                    io.err(units.enable(host, unit, on=verb == "enable"))
+                    if "--now" in argv:
+                        await units.act(host, "start" if verb == "enable" else "stop", unit)
+            return 0
         case [verb, *_]:
             io.err(f"Unknown command verb '{verb}'.\n")
             return 1
@@ -66,6 +80,11 @@ async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
 
 
 async def _act(host: Host, verb: str, unit: str) -> None:
+    if units.is_ours(unit):
+        await units.act(host, verb, unit)
+        return
+    if host.kind != "pve":
+        return
     services = host.services
     match verb:
         case "start":
@@ -105,9 +124,9 @@ async def shutdown(host: Host, argv: list[str], io: CommandIO) -> int:
     return 0
 
 
-def _is_enabled(host: Host, units: list[str], io: CommandIO, quiet: bool) -> int:
-    known = [exists(host, unit) for unit in units]
-    for unit, enabled in zip(units, known, strict=True):
+def _is_enabled(host: Host, names: list[str], io: CommandIO, quiet: bool) -> int:
+    known = [units.is_enabled(host, unit) if units.is_ours(unit) else exists(host, unit) for unit in names]
+    for unit, enabled in zip(names, known, strict=True):
         if enabled and not quiet:
             io.out("enabled\n")
         elif not enabled and not quiet:

@@ -52,7 +52,7 @@ def quorum_status(host: Host, *, hexadecimal: bool = False, names: bool = True) 
         f"Highest expected: {votes.highest_expected}",
         f"Total votes:      {votes.total}",
         f"Quorum:           {votes.quorum} {' ' if votes.quorate else 'Activity blocked'}",
-        f"Flags:            {'Quorate ' if votes.quorate else ''}",
+        f"Flags:            {'Quorate ' if votes.quorate else ''}{'Qdevice ' if host.qdevice.running else ''}",
     ]
     return "\n".join(lines) + "\n" + member_list(host, hexadecimal=hexadecimal, names=names)
 
@@ -60,14 +60,22 @@ def quorum_status(host: Host, *, hexadecimal: bool = False, names: bool = True) 
 def member_list(host: Host, *, hexadecimal: bool = False, names: bool = True) -> str:
     """The table of the members that are online."""
     view, config = view_of(host), host.cluster.config
-    lines = ["", "Membership information", "----------------------", "    Nodeid      Votes Name"]
+    device = host.qdevice.running and config is not None and config.device is not None
+    column = "    Qdevice" if device else ""
+    lines = ["", "Membership information", "----------------------", f"    Nodeid      Votes{column} Name"]
     for node in sorted(config.nodes if config is not None else (), key=lambda node: node.nodeid):
         if node.nodeid not in view.members:
             continue
         ident = f"0x{node.nodeid:08x}" if hexadecimal else f"{node.nodeid:10d}"
         name = node.name if names else node.addresses[min(node.addresses)]
         local = " (local)" if node.nodeid == host.cluster.node_id else ""
-        lines.append(f"{ident} {node.quorum_votes:10d} {name}{local}")
+        flags = f" {host.qdevice.flags(node.name):>10}" if device else ""
+        lines.append(f"{ident} {node.quorum_votes:10d}{flags} {name}{local}")
+    if device:
+        ident = "0x00000000" if hexadecimal else f"{0:10d}"
+        votes = host.cluster.device_votes
+        voting = host.cluster.device_voting
+        lines.append(f"{ident} {votes if voting else 0:10d} {'':>10} Qdevice{'' if voting else f' (votes {votes})'}")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.cluster import joining, operations
 from agentstack.errors import AgentError
+from agentstack.shell.qdevice import device_facts
 
 if TYPE_CHECKING:
     from agentstack.tasks import Task
@@ -130,5 +131,5 @@ async def totem(call: Call) -> Json:
 
 @pve("GET", "/cluster/config/qdevice")
 async def qdevice(call: Call) -> Json:
-    # without a running QDevice daemon there is nothing to tell (facts §6.1)
-    return {}
+    # what the daemon's socket says, under the names that the API lets through; without a daemon nothing (facts §6.1)
+    return device_facts(call.host)
