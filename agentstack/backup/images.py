@@ -7,20 +7,23 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentstack.backup import files
 from agentstack.guests.config import LXC, Place
+from agentstack.pbs.index import CHUNK_SIZE
 from agentstack.storage import sparse
 
 if TYPE_CHECKING:
     from agentstack.host import Host
 
 TEMPORARY = "var/tmp"
+STREAM = "root"
+"""What the files of a container are called in place of a disk's key."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Image:
     volume: str
     size: int
     path: Path
+    point: str = "/"
+    """Where a container mounts it."""
+    dirty: frozenset[int] | None = None
+    """The chunks that were written since the last backup, where a bitmap tells."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +75,32 @@ def _next_data(descriptor: int, position: int) -> int | None:
 
 @asynccontextmanager
 async def copied(host: Host, guest: Guest) -> AsyncIterator[Guest]:
-    """The guest with copies of its disks, which are gone afterwards."""
+    """The guest with copies of its disks, which are gone afterwards; a container's are one stream of files.
+
+    Of a disk with `dirty` chunks only those are copied.
+    """
     folder = host.root / TEMPORARY / f"vzdumptmp{guest.place.vmid}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        images = []
-        for image in guest.images:
-            copy = folder / image.key
-            await asyncio.to_thread(_copy, guest.place, image.path, copy)
-            size = copy.stat().st_size if image.path.is_dir() else image.size
-            images.append(Image(image.key, image.volume, size, copy))
-        yield Guest(guest.place, guest.name, guest.config, tuple(images))
+        if guest.place.kind is LXC:
+            stream = folder / STREAM
+            await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in guest.images])
+            images = [Image(STREAM, "", stream.stat().st_size, stream)]
+        else:
+            images = [await asyncio.to_thread(_copy, image, folder / image.key) for image in guest.images]
+        yield replace(guest, images=tuple(images))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(place: Place, source: Path, target: Path) -> None:
-    if place.kind is LXC and source.is_dir():
-        with tarfile.open(target, "w") as archive:
-            archive.add(source, arcname=".")
+def _copy(image: Image, target: Path) -> Image:
+    if image.dirty is None:
+        sparse.copy(image.path, target)
     else:
-        sparse.copy(source, target)
+        with image.path.open("rb", buffering=0) as source, target.open("wb") as file:
+            file.truncate(image.size)
+            for number in sorted(image.dirty):
+                start = number * CHUNK_SIZE
+                os.pwrite(file.fileno(), os.pread(source.fileno(), CHUNK_SIZE, start), start)
+    return replace(image, path=target)

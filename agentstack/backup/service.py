@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack._shared import calendar_event
 from agentstack.access.identity import ROOT, Identity
+from agentstack.backup.bitmaps import Bitmaps
 from agentstack.backup.options import Options
 from agentstack.backup.vzdump import Vzdump
 from agentstack.durable import write_durably
@@ -45,6 +46,7 @@ class Backups:
         self.host = host
         self.lock = asyncio.Lock()
         """Held by the run that works: a node makes one backup at a time."""
+        self.bitmaps = Bitmaps(host)
         self._folder = host.root / STATES
         self._loop: asyncio.Task[None] | None = None
 

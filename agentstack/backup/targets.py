@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from agentstack._shared.prune import Backup, PruneOptions, mark_backups
-from agentstack.backup import archive
+from agentstack.backup import archive, chunker, files
 from agentstack.backup.images import Guest, Image, pieces
 from agentstack.backup.options import Options
 from agentstack.errors import AgentError
 from agentstack.guests.config import LXC, Place
 from agentstack.pbs.client import PbsClient
-from agentstack.pbs.index import CHUNK_SIZE, FixedIndex
+from agentstack.pbs.index import CHUNK_SIZE, DynamicIndex, FixedIndex, Index
+from agentstack.pbs.keys import Key
 from agentstack.pbs.snapshots import Group, Snapshot
 from agentstack.sections import Entry
 from agentstack.timezone import zone
@@ -43,8 +45,11 @@ class Target(Protocol):
     def announce(self) -> str:
         """The line of the log that names what is created."""
 
+    def opened(self, guest: Guest) -> AbstractAsyncContextManager[None]:
+        """Begin the backup; it is there after `store`, and nothing is left of one that was not stored."""
+
     async def store(self, guest: Guest, log: Log) -> None:
-        """Write the backup; nothing is left of one that fails. Raises AgentError."""
+        """Write the backup and complete it. Raises AgentError."""
 
     async def annotate(self, notes: str | None, protected: bool, log: Log) -> None:
         """Add notes and protection to the finished backup."""
@@ -67,6 +72,12 @@ class PbsTarget:
         group = Group(self.entry.values.get("namespace", ""), kind, str(self.place.vmid))
         self.snapshot = Snapshot(group, self.time)
         self.store_name = self.entry.values["datastore"]
+        self.key = self.host.storage.pbs.key(self.entry)
+        self.previous: dict[str, Index | None] = {}
+        """By file, the index in the last snapshot."""
+        self.lost_bitmap = False
+        """There was a bitmap, and the last snapshot is not the one that it counts from."""
+        self._open: PbsClient
 
     def announce(self) -> str:
         return f"creating Proxmox Backup Server archive '{self.snapshot}'"
@@ -74,35 +85,62 @@ class PbsTarget:
     def _client(self) -> PbsClient:
         return self.host.storage.pbs.client(self.entry, UPLOAD_TIMEOUT)
 
+    @asynccontextmanager
+    async def opened(self, guest: Guest) -> AsyncIterator[None]:
+        is_container = guest.place.kind is LXC
+        names = (files.CATALOG, files.FILES) if is_container else tuple(map(self.file_of, guest.images))
+        async with self._client() as client:
+            self._open = client
+            await client.begin_backup(self.store_name, self.snapshot, self.key)
+            for name in names:
+                self.previous[name] = await client.previous_index(name)
+            yield
+
+    @staticmethod
+    def file_of(image: Image) -> str:
+        """What a disk is called in a snapshot."""
+        return f"drive-{image.key}.img.fidx"
+
     async def store(self, guest: Guest, log: Log) -> None:
         began = self.host.clock.elapsed()
         total = zeros = reused = 0
-        async with self._client() as client:
-            await client.begin_backup(self.store_name, self.snapshot)
-            await client.send_blob(CONFIGS[guest.place.kind.type], guest.config.encode())
-            for image in guest.images:
-                sent = await self._image(client, image, log)
-                total, zeros, reused = total + image.size, zeros + sent.zeros, reused + sent.reused
-            if guest.place.kind is not LXC:
-                log("Waiting for server to finish backup validation...")
-            await client.finish_backup()
+        client = self._open
+        if self.key is not None:
+            log("enabling encryption")
+        await client.send_blob(CONFIGS[guest.place.kind.type], guest.config.encode())
+        for image in guest.images:
+            send = self._stream if guest.place.kind is LXC else self._image
+            sent = await send(client, image, log)
+            total, zeros, reused = total + image.size, zeros + sent.zeros, reused + sent.reused
+        if guest.place.kind is not LXC:
+            log("Waiting for server to finish backup validation...")
+        await client.finish_backup()
         if zeros and total:
-            log(f"backup is sparse: {_gib(zeros)} ({100 * zeros // total}%) total zero data")
+            log(f"backup is sparse: {human(zeros)} ({100 * zeros // total}%) total zero data")
         if reused and total:
-            log(f"backup was done incrementally, reused {_gib(reused)} ({100 * reused // total}%)")
+            log(f"backup was done incrementally, reused {human(reused)} ({100 * reused // total}%)")
         seconds = max(1, round(self.host.clock.elapsed() - began))
-        log(f"transferred {_gib(total)} in {seconds} seconds ({total / seconds / _MIB:.1f} MiB/s)")
+        log(f"transferred {human(total)} in {seconds} seconds ({total / seconds / _MIB:.1f} MiB/s)")
+
+    @property
+    def repository(self) -> str:
+        """Where the snapshots of the guest's group lie."""
+        return f"{self.entry.values['server']}:{self.store_name}:{self.snapshot.group.ns}"
 
     async def _image(self, client: PbsClient, image: Image, log: Log) -> _Sent:
-        name = f"{image.key}.tar.fidx" if self.place.kind is LXC else f"drive-{image.key}.img.fidx"
-        previous = await client.previous_index(name)
-        known = set(previous.digests) if previous else set()
-        if self.place.kind is not LXC:
-            state = "created new" if previous is None else "existing bitmap was invalid"
+        name = self.file_of(image)
+        previous = self.previous[name]
+        old = previous.digests if previous else ()
+        known = set(old)
+        if image.dirty is not None:
+            size = min(len(image.dirty) * CHUNK_SIZE, image.size)
+            log(f"{image.key}: dirty-bitmap status: OK ({human(size)} of {human(image.size)} dirty)")
+        else:
+            state = "existing bitmap was invalid and has been cleared" if self.lost_bitmap else "created new"
             log(f"{image.key}: dirty-bitmap status: {state}")
+        source = _digested(image, self.key, old)
         sent = _Sent()
         digests: list[bytes] = []
-        source = _digested(image)
         while (found := await asyncio.to_thread(next, source, None)) is not None:
             digest, data, is_zero, size = found
             digests.append(digest)
@@ -113,7 +151,32 @@ class PbsTarget:
             await client.send_chunk(digest, data if data is not None else bytes(size))
             known.add(digest)
         await client.send_index(name, FixedIndex(image.size, digests, self.time))
-        log(f"{image.key}: 100% ({_gib(image.size)} of {_gib(image.size)})")
+        log(f"{image.key}: 100% ({human(image.size)} of {human(image.size)})")
+        return sent
+
+    async def _stream(self, client: PbsClient, image: Image, log: Log) -> _Sent:
+        """The files of a container: one stream, and the catalogue that says what is where in it."""
+        catalogue = image.path.with_name("catalog")
+        await asyncio.to_thread(lambda: catalogue.write_bytes(files.catalogue(image.path)))
+        sent = _Sent()
+        for name, path in ((files.CATALOG, catalogue), (files.FILES, image.path)):
+            previous, key = self.previous[name], self.key
+            known = set(previous.digests) if previous else set()
+            digests: list[bytes] = []
+            ends: list[int] = []
+            source, before = chunker.cut(path), sent.reused
+            while (data := await asyncio.to_thread(next, source, None)) is not None:
+                digest = key.digest(data) if key else hashlib.sha256(data).digest()
+                digests.append(digest)
+                ends.append((ends[-1] if ends else 0) + len(data))
+                if digest in known:
+                    sent.reused += len(data)
+                    continue
+                await client.send_chunk(digest, data)
+                known.add(digest)
+            await client.send_index(name, DynamicIndex(digests, ends, self.time))
+            new = (ends[-1] if ends else 0) - (sent.reused - before)
+            log(f"{name.removesuffix('.didx')}: had to backup {human(new)} of {human(path.stat().st_size)}")
         return sent
 
     async def annotate(self, notes: str | None, protected: bool, log: Log) -> None:
@@ -149,19 +212,25 @@ class _Sent:
     reused: int = 0
 
 
-_ZEROS: dict[int, bytes] = {}
+def _digested(
+    image: Image, key: Key | None, previous: Sequence[bytes] = ()
+) -> Iterator[tuple[bytes, bytes | None, bool, int]]:
+    """Chunk by chunk: digest, data (None: zeros, or as in `previous` where it is not dirty), whether zero, bytes."""
+    zeros: dict[int, bytes] = {}
 
+    def digest(data: bytes) -> bytes:
+        return key.digest(data) if key else hashlib.sha256(data).digest()
 
-def _digested(image: Image) -> Iterator[tuple[bytes, bytes | None, bool, int]]:
-    """Chunk by chunk: digest, data (None: zeros), whether all is zero, bytes."""
     for number, data in enumerate(pieces(image, CHUNK_SIZE)):
         size = min(CHUNK_SIZE, image.size - number * CHUNK_SIZE)
-        if data is None:
-            if size not in _ZEROS:
-                _ZEROS[size] = hashlib.sha256(bytes(size)).digest()
-            yield _ZEROS[size], None, True, size
+        if image.dirty is not None and number not in image.dirty:
+            yield previous[number], None, False, size
+        elif data is None:
+            if size not in zeros:
+                zeros[size] = digest(bytes(size))
+            yield zeros[size], None, True, size
         else:
-            yield hashlib.sha256(data).digest(), data, False, size
+            yield digest(data), data, False, size
 
 
 @dataclass
@@ -187,8 +256,12 @@ class DirectoryTarget:
     def announce(self) -> str:
         return f"creating vzdump archive '{self.directory}/{self.name}'"
 
-    async def store(self, guest: Guest, log: Log) -> None:
+    @asynccontextmanager
+    async def opened(self, guest: Guest) -> AsyncIterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
+        yield
+
+    async def store(self, guest: Guest, log: Log) -> None:
         draft = self.path.with_suffix(".dat")
         try:
             total, zeros = await asyncio.to_thread(archive.write, draft, guest, self.compress)
@@ -197,7 +270,7 @@ class DirectoryTarget:
             draft.unlink(missing_ok=True)
             raise
         if zeros and total:
-            log(f"backup is sparse: {_gib(zeros)} ({100 * zeros // total}%) total zero data")
+            log(f"backup is sparse: {human(zeros)} ({100 * zeros // total}%) total zero data")
         size = self.path.stat().st_size
         log(f"archive file size: {f'{size / _GIB:.2f}GB' if size >= _GIB else f'{size // _MIB}MB'}")
 
@@ -211,9 +284,9 @@ class DirectoryTarget:
     async def prune(self, options: PruneOptions, log: Log) -> int:
         prefix = f"vzdump-{self.place.kind.type}-{self.place.vmid}-"
         ends = (".notes", ".protected", ".log", ".dat")
-        files = [path for path in self.folder.glob(f"{prefix}*") if not path.name.endswith(ends)]
-        stamps = {path: _stamp(path.name.removeprefix(prefix), zone(self.host)) for path in files}
-        known = [path for path in files if stamps[path] is not None]
+        found = [path for path in self.folder.glob(f"{prefix}*") if not path.name.endswith(ends)]
+        stamps = {path: _stamp(path.name.removeprefix(prefix), zone(self.host)) for path in found}
+        known = [path for path in found if stamps[path] is not None]
         backups = [Backup(stamps[path] or 0, protected=beside(path, ".protected").exists()) for path in known]
         removed = 0
         for path, mark in zip(known, mark_backups(backups, options, zone(self.host)), strict=True):
@@ -272,7 +345,8 @@ def retention(options: Options, entry: Entry) -> PruneOptions | None:
     return None if chosen is None or chosen.keeps_everything else chosen
 
 
-def _gib(size: int) -> str:
+def human(size: int) -> str:
+    """A number of bytes as logs give it."""
     for unit, factor in (("GiB", _GIB), ("MiB", _MIB), ("KiB", 1 << 10)):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"

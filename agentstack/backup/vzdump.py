@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from agentstack.backup.bitmaps import Bitmap, dirty, fits
 from agentstack.backup.images import Guest, Image, copied
 from agentstack.backup.options import Options
-from agentstack.backup.targets import DirectoryTarget, Target, retention, target
+from agentstack.backup.targets import DirectoryTarget, PbsTarget, Target, human, retention, target
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests import drives, operations
 from agentstack.guests.config import LXC, GuestConfig, Place
+from agentstack.pbs.index import CHUNK_SIZE
 from agentstack.tasks import Task
 from agentstack.timezone import zone
 
@@ -145,7 +148,8 @@ class Vzdump:
                 continue
             self.log(f"includ{'ing' if place.kind is LXC else 'e'} {words}{' in backup' if place.kind is LXC else ''}")
             path = self.host.storage.path(drive.volume)
-            images.append(Image(key, drive.volume, 0 if path.is_dir() else path.stat().st_size, path))
+            point = "/" if key == "rootfs" else drive.options.get("mp", "/")
+            images.append(Image(key, drive.volume, 0 if path.is_dir() else path.stat().st_size, path, point))
         if not images and place.kind is not LXC:
             self.log("backup contains no disks")
         return Guest(place, name, configs.format_config(GuestConfig(values)), tuple(images))
@@ -159,6 +163,11 @@ class Vzdump:
         self.log(f"backup mode: {mode}")
         self.log(f"ionice priority: {_IONICE}")
         guest = self._describe(place, config)
+        async with way.opened(guest):
+            await self._in_mode(place, guest, way, mode, running=running)
+
+    async def _in_mode(self, place: Place, guest: Guest, way: Target, mode: str, *, running: bool) -> None:
+        host = self.host
         if not running:
             self.log(way.announce())
             if place.kind is LXC:
@@ -189,7 +198,10 @@ class Vzdump:
         self.log(way.announce())
         if held:
             await guests.suspend(vmid)
+        now: Bitmap | None = None
         try:
+            if isinstance(way, PbsTarget) and place.kind is not LXC:
+                now, guest = self._dirty(vmid, guest, way)
             async with copied(self.host, guest) as frozen:
                 if not hold:
                     await let_go()
@@ -197,8 +209,29 @@ class Vzdump:
                 await way.store(frozen, self.log)
         finally:
             await let_go()
+        if now is not None:
+            self.host.backup.bitmaps.keep(vmid, now)
         if hold:
             self.log("guest is online again")
+
+    def _dirty(self, vmid: int, guest: Guest, way: PbsTarget) -> tuple[Bitmap | None, Guest]:
+        """The guest's state now, and its disks with what was written since the last backup in the same place."""
+        bitmaps = self.host.backup.bitmaps
+        old = bitmaps.get(vmid, way.repository)
+        now = bitmaps.take(vmid, way.repository, way.time, guest.images)
+        if old is None or now is None:
+            return now, guest
+        if not all(fits(way.previous[way.file_of(image)], old) for image in guest.images):
+            way.lost_bitmap = True
+            return now, guest
+        images = tuple(
+            replace(image, dirty=dirty(old, now, image, first=number == 0)) for number, image in enumerate(guest.images)
+        )
+        if all(image.dirty is not None for image in images):
+            size = sum(min(len(image.dirty or ()) * CHUNK_SIZE, image.size) for image in images)
+            total = sum(image.size for image in images)
+            self.log(f"using fast incremental mode (dirty-bitmap), {human(size)} dirty of {human(total)} total")
+        return now, replace(guest, images=images)
 
     async def _stopped(self, place: Place, guest: Guest, way: Target) -> None:
         """Shut the guest down, copy, and let it run again while the copy is stored."""

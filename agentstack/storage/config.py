@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
 from agentstack.api.order import shuffled
-from agentstack.errors import AgentError
+from agentstack.errors import AgentError, ParameterError
+from agentstack.pbs.keys import BadKeyFile, Key
 from agentstack.sections import Entry, check_digest
 from agentstack.storage.types import STORAGE_CFG, STORAGE_TYPES
 
@@ -100,9 +101,21 @@ def _split_secrets(kind: str, values: dict[str, Any], now: float) -> tuple[dict[
     plain = {key: value for key, value in values.items() if key not in secrets}
     hidden = {key: str(value) for key, value in values.items() if key in secrets}
     if kind == "pbs":
-        # what the file shows of them: that there is one (facts §12)
-        plain |= dict.fromkeys(hidden.keys() & {"encryption-key", "master-pubkey"}, "1")
+        # what the file shows of them: which key, and that there is a master key (facts §12)
+        if "encryption-key" in hidden:
+            hidden["encryption-key"], plain["encryption-key"] = _key_file(hidden["encryption-key"], now)
+        if "master-pubkey" in hidden:
+            plain["master-pubkey"] = "1"
     return plain, hidden
+
+
+def _key_file(text: str, now: float) -> tuple[str, str]:
+    """The key file that a storage gets (`autogen`: a new one), and its fingerprint."""
+    try:
+        key = Key.create() if text == "autogen" else Key.from_file(text)
+    except BadKeyFile as error:
+        raise ParameterError({"encryption-key": f"invalid encryption key: {error}"}) from error
+    return (key.to_file(now) if text == "autogen" else text), key.fingerprint
 
 
 async def _store_secrets(host: Host, entry: Entry, secrets: dict[str, str]) -> None:
@@ -110,6 +123,12 @@ async def _store_secrets(host: Host, entry: Entry, secrets: dict[str, str]) -> N
         path = _secret_path(entry, name)
         await host.files.mkdir(path.rpartition("/")[0], exist_ok=True)
         await host.files.write(path, value + "\n")
+
+
+def _shown_once(kind: str, secrets: dict[str, str]) -> dict[str, Any]:
+    """The key that was made or given, for whoever has to keep it elsewhere (facts §12: `config`)."""
+    shown = {"encryption-key": secrets["encryption-key"]} if kind == "pbs" and "encryption-key" in secrets else {}
+    return {"config": shown} if shown else {}
 
 
 def _secret_path(entry: Entry, name: str) -> str:
@@ -145,7 +164,7 @@ async def create(host: Host, ident: str, kind: str, values: dict[str, Any]) -> d
         entries[ident] = entry
         await _store_secrets(host, entry, secrets)
         await _write(host, entries)
-    return {"storage": ident, "type": kind}
+    return {"storage": ident, "type": kind, **_shown_once(kind, secrets)}
 
 
 async def update(
@@ -168,7 +187,7 @@ async def update(
             if host.files.exists(_secret_path(entry, name)):
                 await host.files.delete(_secret_path(entry, name))
         await _write(host, entries)
-    return {"storage": ident, "type": entry.type}
+    return {"storage": ident, "type": entry.type, **_shown_once(entry.type, secrets)}
 
 
 async def delete(host: Host, ident: str) -> None:

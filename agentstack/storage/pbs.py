@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
 from agentstack.pbs.client import PbsClient
+from agentstack.pbs.keys import BadKeyFile, Key
 from agentstack.pbs.snapshots import Group, Snapshot, parse_stamp
 from agentstack.sections import Entry
 from agentstack.storage import config, pbs_client
@@ -87,6 +88,16 @@ class PbsStorage:
         secret = password if password is not None else config.secret(self.host, entry, "password")
         return PbsClient(pbs_client.login(entry.values, secret or ""), self.host.address, timeout)
 
+    def key(self, entry: Entry) -> Key | None:
+        """The key that backups on the storage are encrypted with; raises AgentError for a file that is none."""
+        text = config.secret(self.host, entry, "encryption-key")
+        if text is None:
+            return None
+        try:
+            return Key.from_file(text)
+        except BadKeyFile as error:
+            raise AgentError(f"unable to load encryption key of storage '{entry.id}': {error}") from error
+
     async def activate(self, entry: Entry, password: str | None = None) -> None:
         """Log in and find the datastore; raises AgentError with the texts of facts §12."""
         secret = password if password is not None else config.secret(self.host, entry, "password")
@@ -126,6 +137,8 @@ class PbsStorage:
             extra["notes"] = comment
         if verification := row.get("verification"):
             extra["verification"] = verification
+        if fingerprint := row.get("fingerprint"):
+            extra["encrypted"] = fingerprint
         if row.get("protected"):
             extra["protected"] = 1
         vmid = int(ident) if kind in _SUBTYPES and ident.isdigit() else None
