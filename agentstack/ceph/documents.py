@@ -104,11 +104,12 @@ def monmap(cluster: ClusterMap, quorum: Collection[str]) -> dict[str, Any]:
         "election_strategy": STRATEGIES[cluster.election_strategy],
         "stretch_mode": stretch is not None,
         "tiebreaker_mon": stretch.tiebreaker if stretch else "",
+        "num_mons": len(cluster.monitors),
         "mons": [
             {
                 "rank": rank,
                 "name": name,
-                "public_addr": f"{cluster.monitors[name].address}:6789/0",
+                **dict.fromkeys(("addr", "public_addr"), f"{cluster.monitors[name].address}:6789/0"),
                 "crush_location": "{"
                 + ",".join(f"{kind}={place}" for kind, place in cluster.monitors[name].location.items())
                 + "}",

@@ -7,14 +7,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agentstack._shared import crush_map
 from agentstack.ceph.crush import Bucket, Tree
 
 ROOT_ID = -1
 
-TYPES = {
-    **{"osd": 0, "host": 1, "chassis": 2, "rack": 3, "row": 4, "pdu": 5, "pod": 6, "room": 7, "datacenter": 8},
-    **{"zone": 9, "region": 10, "root": 11},
-}
+TYPES = crush_map.TYPES
 """Types of CRUSH buckets, from the leaves up (docs.ceph.com, "CRUSH maps")."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from agentstack.ceph.documents import monmap
 from agentstack.ceph.health import Check, Situation, checks, counts, overall
 from agentstack.ceph.maps import ClusterMap
 from agentstack.ceph.peering import all_groups
@@ -35,21 +36,7 @@ def status(cluster: ClusterMap, situation: Situation, now: float) -> dict[str, A
         "quorum": [ranks.index(name) for name in quorum],
         "quorum_names": quorum,
         "quorum_age": int(now - cluster.created),
-        "monmap": {
-            "epoch": len(cluster.monitors),
-            "fsid": cluster.fsid,
-            "min_mon_release_name": cluster.release,
-            "num_mons": len(cluster.monitors),
-            "mons": [
-                {
-                    "rank": rank,
-                    "name": name,
-                    "addr": f"{cluster.monitors[name].address}:6789/0",
-                    "crush_location": _location(cluster.monitors[name].location),
-                }
-                for rank, name in enumerate(ranks)
-            ],
-        },
+        "monmap": monmap(cluster, situation.quorum),
         "osdmap": {
             "epoch": cluster.epoch,
             "num_osds": len(cluster.osds),
@@ -95,7 +82,3 @@ def _troubled(word: str, part: int, total: int) -> dict[str, Any]:
     if not part:
         return {}
     return {f"{word}_objects": part, f"{word}_total": total, f"{word}_ratio": part / total}
-
-
-def _location(location: dict[str, str]) -> str:
-    return "{" + ",".join(f"{kind}={name}" for kind, name in location.items()) + "}"
