@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentstack.guests import migrate
 from agentstack.guests.tunnel import TunnelServer
-from agentstack.replication import transfer
+from agentstack.replication import handover, transfer
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
 def make_server(host: Host) -> TunnelServer:
     """The part of a host that answers the other nodes' tunnels."""
-    return TunnelServer(host, {**migrate.HANDLERS, **transfer.HANDLERS})
+    return TunnelServer(host, {**migrate.HANDLERS, **transfer.HANDLERS, **handover.HANDLERS})

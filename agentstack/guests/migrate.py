@@ -19,6 +19,9 @@ from agentstack.guests.config import KINDS, LXC, QEMU, GuestConfig, Kind
 from agentstack.guests.drives import Drive
 from agentstack.guests.guests import memory_of
 from agentstack.guests.tunnel import Handler, Sums, Tunnel, receive
+from agentstack.replication import handover
+from agentstack.replication.network import migration_network
+from agentstack.sections import Entry
 from agentstack.storage import config as storage_config
 from agentstack.storage.volumes import Directory
 
@@ -67,6 +70,8 @@ class _Move:
     drive: Drive
     storage: str
     new: str = ""
+    replica: bool = False
+    """The target has a copy already, and this side keeps its own as one."""
     sums: Sums = field(default_factory=dict)
 
 
@@ -80,16 +85,6 @@ def map_storage(storages: str | None, storage: str) -> str:
         elif source == storage:
             return target
     return default
-
-
-def network(host: Host) -> str | None:
-    """The migration network of the data centre (CIDR), if one is set."""
-    for line in host.files.read_text("datacenter.cfg", default="").splitlines():
-        key, _, value = line.partition(":")
-        if key == "migration":
-            parts = dict(part.strip().partition("=")[::2] for part in value.split(","))
-            return parts.get("network") or None
-    return None
 
 
 def check(host: Host, kind: Kind, vmid: int, request: Request) -> GuestConfig:
@@ -172,8 +167,10 @@ class _Migration:
         self.vmid = vmid
         self.request = request
         self.log = log
-        self.tunnel = Tunnel(host, request.target, request.network or network(host))
+        self.tunnel = Tunnel(host, request.target, request.network or migration_network(host))
         self.moves: list[_Move] = []
+        self.job: Entry | None = None
+        """The replication job to the target."""
         self.started_there = False
         self.original = ""
 
@@ -206,6 +203,9 @@ class _Migration:
                 await self.host.guests.kill(self.vmid)
                 raise AgentError(TEXTS["problems"]) from error
             self._clean_up()
+            if self.job is not None:
+                self.log("switching replication job target")
+                await handover.turn_round(self.host, self.tunnel, self.job)
             if running and self.kind is LXC:
                 self.log("start container on target node")
                 await self.tunnel.ask({"do": "start", "kind": self.kind.type, "vmid": self.vmid})
@@ -215,6 +215,7 @@ class _Migration:
 
     def _find_disks(self, config: GuestConfig, running: bool) -> None:
         trouble = False
+        self.job = handover.job_to(self.host, self.vmid, self.request.target)
         for key, drive in drives.drives(self.kind, config):
             if not drive.is_volume or self.host.storage.is_shared(self.host.storage.entry(drive.storage)):
                 continue
@@ -223,7 +224,9 @@ class _Migration:
                 trouble = True
                 continue
             self.log(f"found local disk '{drive.volume}' (attached)")
-            self.moves.append(_Move(key, drive, map_storage(self.request.storages, drive.storage)))
+            replica = self.job is not None and drive.replicates
+            storage = drive.storage if replica else map_storage(self.request.storages, drive.storage)
+            self.moves.append(_Move(key, drive, storage, replica=replica))
         if trouble:
             raise AgentError(TEXTS["scan"])
         if self.moves and running and self.kind is QEMU and not self.request.with_local_disks:
@@ -235,9 +238,16 @@ class _Migration:
         await configs.save(self.host, self.kind, self.vmid, config)
 
     async def _copy_disks(self) -> None:
-        if self.moves:
+        if self.job is not None:
+            self.log("replicating disk images")
+            sums = await handover.bring_up_to_date(self.host, self.job, self.log)
+            for move in self.moves:
+                if move.replica:
+                    move.new, move.sums = move.drive.volume, sums[move.drive.volume]
+        copied = [move for move in self.moves if not move.replica]
+        if copied:
             self.log("copying local disk images")
-        for move in self.moves:
+        for move in copied:
             path = self.host.storage.path(move.drive.volume)
             name = self.host.storage.split(move.drive.volume)[1].rpartition("/")[2].partition(".")[0]
             request = {
@@ -297,11 +307,12 @@ class _Migration:
 
     def _clean_up(self) -> None:
         for move in self.moves:
-            self.host.storage.free(move.drive.volume)
+            if not move.replica:
+                self.host.storage.free(move.drive.volume)
 
     async def _take_back(self) -> None:
         """Leave things as they were: nothing there, the guest here."""
-        made = [move.new for move in self.moves if move.new]
+        made = [move.new for move in self.moves if move.new and not move.replica]
         try:
             await self.tunnel.ask({"do": "abort", "vmid": self.vmid, "volumes": made, "kill": self.started_there})
         except AgentError as error:

@@ -144,6 +144,22 @@ class Runner:
             jobs.pop(target, None)
         else:
             jobs[target] = state.to_json()
+        self._store(stored)
+
+    def states(self, vmid: int) -> dict[str, dict[str, Any]]:
+        """What this node knows of a guest's jobs, by target."""
+        known: dict[str, dict[str, Any]] = self._stored().get(str(vmid), {})
+        return {target.removeprefix("local/"): state for target, state in known.items()}
+
+    def adopt(self, vmid: int, states: dict[str, dict[str, Any]]) -> None:
+        """Take over what another node knew of a guest's jobs, by target, in place of everything known so far."""
+        stored = self._stored()
+        stored.pop(str(vmid), None)
+        if states:
+            stored[str(vmid)] = {f"local/{target}": state for target, state in states.items()}
+        self._store(stored)
+
+    def _store(self, stored: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(self._path, json.dumps(stored).encode())
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
-from agentstack.guests.migrate import network
 from agentstack.guests.tunnel import Handler, Sums, Tunnel, receive
+from agentstack.replication.network import replication_network
 from agentstack.storage import sparse
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ def replicas(host: Host, volid: str, job: str) -> dict[int, str]:
     return {time: name for time, name in found.items() if time is not None}
 
 
+def newest(host: Host, volid: str, job: str) -> Path:
+    """Where the bytes of the job's newest snapshot of a volume are."""
+    found = replicas(host, volid, job)
+    return _snapshot_path(host, volid, found[max(found)])
+
+
 def _dataset(host: Host, volid: str) -> str:
     storage, name = host.storage.split(volid)
     return f"{host.storage.entry(storage).values['pool']}/{name}"
@@ -69,17 +75,21 @@ def _dataset(host: Host, volid: str) -> str:
 
 async def run(host: Host, copy: Copy, now: int, log: Callable[[str], None]) -> None:
     """Bring the target up to the state of this moment. Raises AgentError; the last good state is kept then."""
-    tunnel = Tunnel(host, copy.target, network(host))
-    base = await _common_base(host, tunnel, copy)
+    tunnel = Tunnel(host, copy.target, replication_network(host))
+    bases = await _common_bases(host, tunnel, copy)
     name = SNAPSHOT.format(job=copy.job, time=now)
     await _snapshot(host, copy, name, log)
     sent: list[str] = []
     try:
         for volid in copy.volumes:
+            base = bases[volid]
             how = f"incremental sync '{volid}' ({base} => {name})" if base else f"full sync '{volid}' ({name})"
             log(how)
-            await _send(host, tunnel, copy, volid, base, name)
             sent.append(volid)
+            before = base
+            for step in _chain(host, volid, base, name):
+                await _send(host, tunnel, copy, volid, before, step)
+                before = step
     except (AgentError, OSError):
         for volid in copy.volumes:
             host.storage.delete_snapshot(volid, name)
@@ -90,24 +100,37 @@ async def run(host: Host, copy: Copy, now: int, log: Callable[[str], None]) -> N
             if old != name:
                 log(f"delete previous replication snapshot '{old}' on {volid}")
                 host.storage.delete_snapshot(volid, old)
-    await tunnel.ask({"do": "replica-keep", "volumes": copy.volumes, "job": copy.job, "snapshot": name})
+    kept = {volid: _snapshots(host, volid) for volid in copy.volumes}
+    await tunnel.ask({"do": "replica-keep", "kept": kept})
 
 
-async def _common_base(host: Host, tunnel: Tunnel, copy: Copy) -> str | None:
-    """The newest snapshot that every volume has on both sides; None for a first run."""
-    there: dict[str, list[str] | None] = await tunnel.ask(
-        {"do": "replica-list", "volumes": copy.volumes, "job": copy.job}
-    )
-    existing = [volid for volid in copy.volumes if there[volid] is not None]
-    if not existing:
-        return None
-    common: set[str] | None = None
+def _snapshots(host: Host, volid: str) -> list[str]:
+    return list(host.zfs.dataset(_dataset(host, volid))[1].snapshots)
+
+
+def _chain(host: Host, volid: str, base: str | None, name: str) -> list[str]:
+    """The snapshots to send one after another: those between `base` and `name` go along, as with `zfs send -I`.
+
+    So a target of one job also has what the guest's other jobs go on from, when the guest moves there.
+    """
+    names = _snapshots(host, volid)
+    return names[names.index(base) + 1 if base else 0 : names.index(name) + 1]
+
+
+async def _common_bases(host: Host, tunnel: Tunnel, copy: Copy) -> dict[str, str | None]:
+    """By volume, the newest snapshot that it has on both sides, whoever made it; None for what is not there yet."""
+    there: dict[str, list[str] | None] = await tunnel.ask({"do": "replica-list", "volumes": copy.volumes})
+    bases: dict[str, str | None] = {}
+    orphans = []
     for volid in copy.volumes:
-        both = set(replicas(host, volid, copy.job).values()) & set(there[volid] or ())
-        common = both if common is None else common & both
-    if not common:
-        raise AgentError(TEXTS["no_base"].format(volumes=", ".join(existing)))
-    return max(common, key=lambda name: snapshot_time(copy.job, name) or 0)
+        names = there[volid]
+        common = [name for name in _snapshots(host, volid) if name in (names or ())]
+        bases[volid] = common[-1] if common else None
+        if names is not None and not common:
+            orphans.append(volid)
+    if orphans:
+        raise AgentError(TEXTS["no_base"].format(volumes=", ".join(orphans)))
+    return bases
 
 
 async def _snapshot(host: Host, copy: Copy, name: str, log: Callable[[str], None]) -> None:
@@ -176,7 +199,9 @@ async def remove(host: Host, copy: Copy, log: Callable[[str], None], *, full: bo
     """Take a job's traces away: its snapshots here and, with `full`, the copies on the target."""
     if full:
         log(f"delete stale volumes of {copy.vmid} on {copy.target}")
-        await Tunnel(host, copy.target, network(host)).ask({"do": "replica-remove", "volumes": copy.volumes})
+        await Tunnel(host, copy.target, replication_network(host)).ask(
+            {"do": "replica-remove", "volumes": copy.volumes}
+        )
     for volid in copy.volumes:
         for name in replicas(host, volid, copy.job).values():
             log(f"delete snapshot '{name}' on {volid}")
@@ -187,11 +212,7 @@ async def remove(host: Host, copy: Copy, log: Callable[[str], None], *, full: bo
 
 
 async def _list(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> dict[str, list[str] | None]:
-    job = request["job"]
-    return {
-        volid: list(replicas(host, volid, job).values()) if host.storage.exists(volid) else None
-        for volid in request["volumes"]
-    }
+    return {volid: _snapshots(host, volid) if host.storage.exists(volid) else None for volid in request["volumes"]}
 
 
 async def _receive(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> int:
@@ -211,15 +232,16 @@ async def _receive(host: Host, request: dict[str, Any], reader: asyncio.StreamRe
 
 
 async def _keep(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> None:
-    for volid in request["volumes"]:
-        for name in replicas(host, volid, request["job"]).values():
-            if name != request["snapshot"]:
+    for volid, names in request["kept"].items():
+        for name in _snapshots(host, volid):
+            if name.startswith("__replicate_") and name not in names:
                 host.storage.delete_snapshot(volid, name)
 
 
 async def _drop(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> None:
     for volid in request["volumes"]:
-        host.storage.delete_snapshot(volid, request["snapshot"])
+        if host.storage.exists(volid) and request["snapshot"] in _snapshots(host, volid):
+            host.storage.delete_snapshot(volid, request["snapshot"])
 
 
 async def _remove(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> None:

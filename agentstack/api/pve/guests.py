@@ -15,6 +15,7 @@ from agentstack.guests import create, migrate, operations, snapshots, update
 from agentstack.guests.config import KINDS, LXC, QEMU, Kind
 from agentstack.manager import config as ha
 from agentstack.manager import motion
+from agentstack.replication.network import migration_network
 from agentstack.tasks import Task
 
 Action = Callable[[Call, Task], Awaitable[None]]
@@ -307,7 +308,7 @@ async def migrate_vm(call: Call) -> Json:
         online=bool(call.get("online")),
         with_local_disks=bool(call.get("with-local-disks")),
         storages=call.get("targetstorage"),
-        network=call.get("migration_network") or migrate.network(call.host),
+        network=call.get("migration_network") or migration_network(call.host),
         force=bool(call.get("force")),
     )
     return _migrate(QEMU, call, request, "qmigrate")
@@ -320,7 +321,7 @@ async def migrate_container(call: Call) -> Json:
         restart=bool(call.get("restart")),
         timeout=call.get("timeout", 180),
         storages=call.get("target-storage"),
-        network=migrate.network(call.host),
+        network=migration_network(call.host),
     )
     return _migrate(LXC, call, request, "vzmigrate")
 
