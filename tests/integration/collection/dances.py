@@ -234,6 +234,15 @@ DANCES: dict[str, Dance] = {
         ),
         before=(MAKE_TANK, HA_GUESTS),
     ),
+    "replication_info": Dance(({}, {"guests": [101], "max_lag": 3600}), reads=True),
+    "disks_info": Dance(
+        (
+            {},
+            {"nodes": ["pve1"], "free": True, "smart": True, "match": {"type": "nvme", "min_size": "1G"}},
+            {"free": False, "match": {"model": "*", "vendor": "*", "serial": "*", "max_size": "1T"}},
+        ),
+        reads=True,
+    ),
     "ha_resources": Dance(
         (
             {
