@@ -134,11 +134,8 @@ class Lrm:
         return True
 
     def _mine(self) -> dict[str, ServiceStatus]:
-        return {
-            sid: self._services[sid]
-            for sid in sorted(self._services)
-            if self._services[sid]["node"] == self.env.nodename
-        }
+        here = self.env.nodename
+        return dict(sorted((sid, service) for sid, service in self._services.items() if service["node"] == here))
 
     def _active_services(self) -> bool:
         """Is there anything to do for this node, or anything on its way to it?"""

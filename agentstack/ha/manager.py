@@ -185,7 +185,8 @@ class Manager:
             "master_node": self.env.nodename,
             "timestamp": self.env.timestamp(),
             "node_status": dict(self.nodes.states),
-            "service_status": deepcopy(self.services),
+            # what stands in an entry is replaced, never changed: one level of copies is enough
+            "service_status": {sid: {**service} for sid, service in self.services.items()},
         }
         if self.node_request:
             status["node_request"] = deepcopy(self.node_request)
