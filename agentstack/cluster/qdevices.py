@@ -14,8 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import asyncssh
-
 from agentstack._shared import corosync_change
 from agentstack._shared.corosync_conf import CorosyncConfError, QDevice
 from agentstack.cluster import operations, ssh_client
@@ -73,8 +71,12 @@ class Here:
         self.fs.resolve(path).local.write_bytes(content)
 
 
-async def setup(host: Host, wanted: Wanted, ask_password: ssh_client.AskPassword, log: Log) -> None:
-    """Make a host the witness of this cluster. AgentError if it cannot be; what was done by then stays."""
+async def setup(host: Host, wanted: Wanted, log: Log) -> None:
+    """Make a host the witness of this cluster. AgentError if it cannot be; what was done by then stays.
+
+    The witness has to accept root's key of this node already: a password would be asked for on a terminal, which a
+    command over SSH does not have.
+    """
     conf = operations.cluster_conf(host)
     require_all_online(host)
     try:
@@ -86,9 +88,7 @@ async def setup(host: Host, wanted: Wanted, ask_password: ssh_client.AskPassword
         _check_network(host, wanted.network)
     name = conf.totem.cluster_name
     async with AsyncExitStack() as stack:
-        witness = await stack.enter_async_context(ssh_client.connect(host, wanted.address, ask_password))
-        await witness.run("mkdir", "-p", "/root/.ssh")
-        await _authorize(host, witness)
+        witness = await stack.enter_async_context(ssh_client.connect(host, wanted.address))
         nodes = await stack.enter_async_context(_every_node(host))
         log("\nINFO: initializing qnetd server")
         await _step(log, witness, "corosync-qnetd-certutil", "-i")
@@ -158,18 +158,6 @@ def _check_network(host: Host, network: str) -> None:
         ) from error
     if not any(ipaddress.ip_address(own) in wanted for own in host.addresses.values()):
         raise AgentError(f"no address found in network '{network}'")
-
-
-async def _authorize(host: Host, witness: ssh_client.Remote) -> None:
-    """Have the witness accept this node's key from now on, as ssh-copy-id does."""
-    key = (host.root / "root/.ssh/id_rsa.pub").read_bytes()
-    path = "/root/.ssh/authorized_keys"
-    try:
-        present = await witness.read(path)
-    except asyncssh.SFTPNoSuchFile:
-        present = b""
-    if key.strip() not in present:
-        await witness.write(path, present + key)
 
 
 @asynccontextmanager

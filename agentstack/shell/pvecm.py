@@ -229,13 +229,10 @@ async def api_version(host: Host, arguments: list[str], options: dict[str, str],
 
 
 async def qdevice(host: Host, arguments: list[str], options: dict[str, str], io: CommandIO) -> int:
-    async def ask() -> str:
-        return next(iter((await io.read()).decode("utf-8", "replace").splitlines()), "")
-
     match arguments:
         case ["setup", address]:
             given = qdevices.Wanted(address, options.get("network"), force=options.get("force") == "1")
-            await qdevices.setup(host, given, ask, line_writer(io))
+            await qdevices.setup(host, given, line_writer(io))
         case ["remove"]:
             await qdevices.remove(host, line_writer(io))
         case ["setup" | "remove" as verb, *rest]:
