@@ -24,6 +24,17 @@ DECISION = re.compile(
     r"state changed|adding new|removing stale|recover service|fixup|updating node|re-balance|auto rebalance"
     r"|FENCE:|SUCCEED:|stopped by poweroff|disarm|re-arming|execute|failed"
 )
+STARTED = re.compile(r"service status (?P<name>\S+) started")
+STOPPED = re.compile(r"service status (?P<name>\S+) stopped")
+MOVED = re.compile(r"service (?P<name>\S+) - end (?:migrate|relocate) to node '(?P<node>[^']+)'")
+POWER_OFF = re.compile(r"execute power (?P<node>\S+) off")
+NETWORK = re.compile(r"execute network (?P<node>\S+) (?P<state>on|off)")
+WANTED_OFF = re.compile(r"execute service (?P<name>\S+) (?:stopped|disabled|ignored|delete|stop \d+)")
+
+STEPS = (20, 60, 120, 300, 600, 1200, 3600)
+MOST_TICKS = 12
+COLOURS = 8
+"""How many nodes have a colour of their own before they repeat; names stand beside them."""
 
 
 @dataclass
@@ -82,6 +93,61 @@ def lanes(lines: Iterable[LogLine]) -> tuple[list[Lane], list[Lane]]:
     return sorted(nodes.values(), key=lambda lane: lane.name), sorted(services.values(), key=lambda lane: lane.name)
 
 
+@dataclass(frozen=True)
+class Outage:
+    """A service whose node went off, or off the network: nobody reached it. ``end`` None: so it was to the end."""
+
+    service: str
+    node: str
+    start: int
+    end: int | None
+
+
+def outages(lines: Iterable[LogLine]) -> list[Outage]:
+    """What the loss of nodes meant for those who use the services, as the log tells it."""
+    running: dict[str, str] = {}
+    down: dict[str, tuple[str, int]] = {}
+    cut: dict[str, int] = {}
+    found: list[Outage] = []
+    for line in lines:
+        if match := STARTED.fullmatch(line.message):
+            name = match["name"]
+            running[name] = line.who.partition("/")[0]
+            if name in down:
+                found.append(Outage(name, *down.pop(name), line.time))
+        elif match := STOPPED.fullmatch(line.message):
+            running.pop(match["name"], None)
+        elif match := MOVED.fullmatch(line.message):
+            if match["name"] in running:
+                running[match["name"]] = match["node"]
+        elif match := POWER_OFF.fullmatch(line.message):
+            begin = cut.pop(match["node"], line.time)
+            for name in [name for name, node in running.items() if node == match["node"]]:
+                del running[name]
+                down[name] = (match["node"], begin)
+        elif (match := NETWORK.fullmatch(line.message)) and match["state"] == "off":
+            cut.setdefault(match["node"], line.time)
+        elif match and match["node"] in cut:
+            begin = cut.pop(match["node"])
+            names = sorted(name for name, node in running.items() if node == match["node"])
+            found += [Outage(name, match["node"], begin, line.time) for name in names]
+        elif match := WANTED_OFF.fullmatch(line.message):
+            down.pop(match["name"], None)
+    found += [Outage(name, node, start, None) for name, (node, start) in down.items()]
+    return sorted(found, key=lambda outage: (outage.start, outage.service))
+
+
+def clock(seconds: int) -> str:
+    """`2:05` for 125 seconds."""
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def ticks(end: int) -> list[int]:
+    """Moments for the axis: at most twelve, at round numbers of seconds."""
+    step = next(step for step in STEPS if end / step <= MOST_TICKS)
+    return list(range(0, end + 1, step))
+
+
 def render(result: SimResult, title: str) -> str:
     """The page."""
     nodes, services = lanes(result.lines)
@@ -90,11 +156,21 @@ def render(result: SimResult, title: str) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["clock"] = clock
+    end = max((line.time for line in result.lines), default=0) or 1
+    names = sorted(result.world.nodes)
+    lost = outages(result.lines)
     return environment.from_string(template).render(
         title=title,
-        groups=[("Nodes", nodes), ("Services", services)],
+        nodes=nodes,
+        services=services,
+        colours={name: index % COLOURS for index, name in enumerate(names)},
         decisions=decisions,
-        end=max((line.time for line in result.lines), default=0) or 1,
-        states=sorted({span.state for lane in (*nodes, *services) for span in lane.spans}),
+        commands=[line for line in result.lines if line.message.startswith("execute ") and line.who != "run-loop"],
+        outages=lost,
+        longest=max((outage.end - outage.start for outage in lost if outage.end is not None), default=None),
+        ticks=ticks(end),
+        end=end,
+        states=sorted({span.state for lane in services for span in lane.spans} - {"started"}),
         error=result.error,
     )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 
 from agentstack.sim import run_scenario
 from agentstack.sim.command import simulate
+from agentstack.sim.report import Outage, clock, outages, ticks
 from agentstack.sim.scenario import ScenarioError, load, parse_sections
+from agentstack.sim.simulator import LogLine
 
 
 @pytest.fixture
@@ -77,6 +80,36 @@ def test_command_writes_log_json_and_report(scenario: Path, tmp_path: Path) -> N
     page = report.read_text()
     assert "FENCE: Try to fence node &#39;node3&#39;" in page
     assert 'class="span fence"' in page
+    assert 'class="span c1 started"' in page, "a service has the colour of its node"
+    assert "The longest that came back was down for <b>123 s</b>" in page
+    assert not re.search(r"(?:src|href)=|https?://", page), "it needs nothing else"
+
+
+def test_what_users_noticed() -> None:
+    def line(time: int, who: str, message: str) -> LogLine:
+        return LogLine("info", time, who, message)
+
+    started = [line(20, f"node{n}/lrm", f"service status vm:{n} started") for n in (1, 2, 3)]
+    found = outages(
+        [
+            *started,
+            line(30, "node1/lrm", "service vm:1 - end migrate to node 'node2'"),
+            line(40, "cmdlist", "execute power node1 off"),
+            line(50, "cmdlist", "execute power node2 off"),
+            line(60, "node3/lrm", "service status vm:3 stopped"),
+            line(70, "cmdlist", "execute power node3 off"),
+            line(80, "cmdlist", "execute network node2 off"),
+            line(90, "node3/lrm", "service status vm:2 started"),
+            line(92, "cmdlist", "execute network node3 off"),
+            line(99, "cmdlist", "execute network node3 on"),
+        ]
+    )
+    assert found == [
+        Outage("vm:1", "node2", 50, None),
+        Outage("vm:2", "node2", 50, 90),
+        Outage("vm:2", "node3", 92, 99),
+    ]
+    assert ([clock(moment) for moment in ticks(3600)][:3], len(ticks(10000))) == (["0:00", "5:00", "10:00"], 9)
 
 
 def test_command_prints_the_log_and_fails_on_what_it_cannot_read(scenario: Path) -> None:
