@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentstack import install, ports
+from agentstack import install, ports, pvestatd
 from agentstack.clock import Clock
+from agentstack.packages import dpkg
 from agentstack.reader import StackError
-from agentstack.stack import RELEASES, HostSpec, Kind, Stack
+from agentstack.stack import HostSpec, Kind, Stack, release_name, releases
 from agentstack.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from agentstack.manager import Manager
     from agentstack.network.cards import Cards
     from agentstack.notify import ClusterNotifications
-    from agentstack.packages import Packages
+    from agentstack.packages.apt import Packages
     from agentstack.pbs.server import BackupServer
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
@@ -80,7 +81,7 @@ PARTS = (
     Entry("faults", "agentstack.faults.host", "Faults", ("pve", "pbs", "witness")),
     Entry("network", "agentstack.network.cards", "Cards", ("pve", "pbs", "witness")),
     Entry("hardware", "agentstack.hardware", "Hardware", ("pve", "pbs", "witness")),
-    Entry("packages", "agentstack.packages", "Packages", ("pve", "pbs", "witness")),
+    Entry("packages", "agentstack.packages.apt", "Packages", ("pve", "pbs", "witness")),
     Entry("qnetd", "agentstack.witness.qnetd", "QNetd", ("witness",)),
     Entry("cluster", "agentstack.cluster.membership", "Membership"),
     Entry("files", "agentstack.cluster.files", "ClusterFiles"),
@@ -155,15 +156,13 @@ class Host:
         self.spec = spec
         self.name = spec.name
         self.kind = spec.kind
-        self.release = spec.release
-        self.version = spec.version
-        self.repoid = RELEASES[spec.kind][spec.release].repoid
-        self.kernel = RELEASES[spec.kind][spec.release].kernel
         self.addresses = spec.addresses
         self.address = spec.address
         self.state = state / "hosts" / spec.name
         self.root = self.state / "root"
         self.disk_images = self.state / "disks"
+        self._set_version(dpkg.manager_version(self.root) or spec.version)
+        self.kernel = dpkg.newest_kernel(self.root) or releases(spec.kind)[self.version].kernel
         self.supervisor = supervisor
         self.clock = Clock(scale=stack.scale, offset=spec.clock_offset)
         self.fqdn = f"{spec.name}.{stack.name}.test"
@@ -177,6 +176,18 @@ class Host:
                 part = factory(self)
                 setattr(self, entry.attribute, part)
                 self.parts.append((entry.attribute, part))
+
+    def _set_version(self, version: str) -> None:
+        self.version = version
+        self.release = release_name(self.kind, version)
+        self.repoid = releases(self.kind)[version].repoid
+
+    async def adopt(self, version: str) -> None:
+        """Go on as another version of the product, whose packages have been installed: its daemons start anew."""
+        self._set_version(version)
+        self.api.renew()
+        await self.manager.announce()
+        await self.pvestatd.tell()
 
     async def start(self) -> None:
         """Start all parts in order."""
@@ -211,8 +222,14 @@ class Host:
 
     def report(self) -> dict[str, Any]:
         """What the status board shows: the host's place in its cluster, as the host itself sees it."""
-        if self.kind != "pve" or not self.cluster.in_cluster:
-            return {"cluster": None}
+        if self.kind != "pve":
+            return {"version": self.version, "cluster": None, "guests": None}
+        # as the status daemon last counted: guests are many, and looking at each takes its time
+        rows = self.cluster.kv(self.name, pvestatd.GUESTS) or []
+        running = sum(row["status"] == "running" for row in rows)
+        guests = {"running": running, "stopped": len(rows) - running}
+        if not self.cluster.in_cluster:
+            return {"version": self.version, "cluster": None, "guests": guests}
         votes = self.cluster.votes
         links = [
             {
@@ -224,6 +241,8 @@ class Host:
             for link in self.cluster.links()
         ]
         return {
+            "version": self.version,
+            "guests": guests,
             "cluster": {
                 "name": self.cluster.cluster_name,
                 "quorate": self.cluster.quorate,
@@ -231,7 +250,7 @@ class Host:
                 "expected": votes.highest_expected,
                 "online": sorted(self.cluster.members()),
                 "links": links,
-            }
+            },
         }
 
     async def run(self) -> None:

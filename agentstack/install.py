@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from agentstack import pam, statedir
+from agentstack.packages import catalogue, dpkg, sources
 from agentstack.stack import HostSpec, Stack
 
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
@@ -59,6 +60,12 @@ def install(stack: Stack, spec: HostSpec, state: Path) -> None:
         (draft / name).write_text(content, encoding="utf-8")
     if spec.kind == "pve":
         (draft / "root/.ssh/authorized_keys").symlink_to("/etc/pve/priv/authorized_keys")
+    if spec.kind == "pve":
+        optional = catalogue.packages(spec.release, group=catalogue.OPTIONAL)
+        more = [package for package in optional if package.name in spec.packages]
+        dpkg.write(draft, [*catalogue.at(spec.version), *more])
+        for file in sources.installed(spec.release, catalogue.suite_of(spec.release)):
+            sources.write(draft, file)
     pam.set_password(draft, "root", statedir.root_password(state))
     _make_host_key(draft, spec.name)
     draft.rename(root)

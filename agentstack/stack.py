@@ -25,17 +25,42 @@ class Release:
     version: str
     repoid: str
     kernel: str
+    earlier: tuple[Release, ...] = ()
+    """What came before it, the oldest first: hosts may begin with one of these."""
 
 
 RELEASES: dict[Kind, dict[str, Release]] = {
     "pve": {
-        "9.2": Release("9.2.11", "14a22df35955d97d", "6.17.4-2-pve"),
-        "8.4": Release("8.4.21", "2606ac850d46da29", "6.8.12-17-pve"),
+        "9.2": Release(
+            *("9.2.11", "14a22df35955d97d", "6.17.4-2-pve"),
+            (Release("9.2.4", "5d1f0c7be2a94863", "6.17.2-1-pve"),),
+        ),
+        "8.4": Release(
+            *("8.4.21", "2606ac850d46da29", "6.8.12-17-pve"),
+            (Release("8.4.14", "b502d23c55afcba1", "6.8.12-15-pve"),),
+        ),
     },
     "pbs": {"4.0": Release("4.0.22", "b3a7c9e1d2f40586", "6.17.4-2-pve")},
     "witness": {"13": Release("13.1", "", "6.12.48+deb13-amd64")},
 }
 """The first release of a kind is its default (facts: head)."""
+
+
+def releases(kind: Kind) -> dict[str, Release]:
+    """What a host of that kind can be: by release (its newest point), and by the exact version of each point."""
+    known = dict(RELEASES[kind])
+    for release in RELEASES[kind].values():
+        known |= {point.version: point for point in (*release.earlier, release)}
+    return known
+
+
+def release_name(kind: Kind, version: str) -> str:
+    """The release that a version is a point of: 9.2 of 9.2.11."""
+    return next(
+        name
+        for name, newest in RELEASES[kind].items()
+        if version in (newest.version, *(point.version for point in newest.earlier))
+    )
 
 
 @dataclass(frozen=True)

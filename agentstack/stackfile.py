@@ -25,7 +25,6 @@ import yaml
 
 from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, repeated_key, text
 from agentstack.stack import (
-    RELEASES,
     Array,
     ClusterSpec,
     Disk,
@@ -36,6 +35,8 @@ from agentstack.stack import (
     Network,
     Nic,
     Stack,
+    release_name,
+    releases,
 )
 from agentstack.units import parse_duration, parse_size
 
@@ -128,7 +129,7 @@ def _hosts(reader: Reader, networks: dict[str, Network]) -> dict[str, HostSpec]:
         "timezone": defaults.take("timezone", text, "UTC"),
     }
     default_release = defaults.take("version", text, None)
-    known = {release for releases in RELEASES.values() for release in releases}
+    known = {name for kind in KINDS for name in releases(kind)}
     if default_release is not None and default_release not in known:
         raise defaults.error(f"{default_release!r} is not one of {', '.join(sorted(known))}", "version")
     defaults.done()
@@ -137,10 +138,10 @@ def _hosts(reader: Reader, networks: dict[str, Network]) -> dict[str, HostSpec]:
     numbers: dict[int, str] = {}
     for name, entry in reader.entries("hosts", HOST_NAME):
         kind: Kind = entry.take("kind", choice(*KINDS), "pve")
-        releases = RELEASES[kind]
+        known_releases = releases(kind)
         # the common release is the hypervisors' most of the time; the other kinds of host then take their own default
-        default = default_release if default_release in releases else next(iter(releases))
-        release = entry.take("version", choice(*releases), default)
+        default = default_release if default_release in known_releases else next(iter(known_releases))
+        version = known_releases[entry.take("version", choice(*known_releases), default)].version
         position = FIRST_NUMBER[kind] + sum(host.kind == kind for host in hosts.values())
         last_byte = entry.take("address", integer(2, 254), position)
         if last_byte in numbers:
@@ -151,8 +152,8 @@ def _hosts(reader: Reader, networks: dict[str, Network]) -> dict[str, HostSpec]:
         hosts[name] = HostSpec(
             name=name,
             kind=kind,
-            release=release,
-            version=releases[release].version,
+            release=release_name(kind, version),
+            version=version,
             number=last_byte,
             memory=entry.take("memory", parse_size, common["memory"]),
             cpus=entry.take("cpus", integer(1, 8192), common["cpus"]),

@@ -78,12 +78,16 @@ class ApiServer:
         load_branches(self.branches)
         self.host = host
         self.accounts: Accounts = accounts or host.access
-        self.dispatcher = Dispatcher(host, self.accounts, self.dialect)
+        self.renew()
         self.proxy = Proxy(host, self.dialect.port)
         self.disturber = Disturber(host)
-        self.pages = Pages(host, self.dispatcher)
+
+    def renew(self) -> None:
+        """Take up the tree and the privileges of the release that the host has now."""
+        self.dispatcher = Dispatcher(self.host, self.accounts, self.dialect)
+        self.pages = Pages(self.host, self.dispatcher)
         if self.dialect is PVE:
-            known = privileges(host.release)
+            known = privileges(self.host.release)
             formats.register("pve-priv", lambda text: _known_privilege(text, known))
 
     async def start(self) -> None:

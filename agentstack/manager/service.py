@@ -62,7 +62,7 @@ class Manager:
         self.workers = ThreadPoolExecutor(8, thread_name_prefix="ha-worker")
         self._agents = ThreadPoolExecutor(2, thread_name_prefix="ha")
         self.host.files.subscribe(self._changed)
-        await self.host.cluster.broadcast(VERSION, self.host.version)
+        await self.announce()
         self.crm = Crm(HostEnvironment(self, "crm"))
         self.lrm = Lrm(HostEnvironment(self, "lrm"))
         self._rounds = [
@@ -91,6 +91,17 @@ class Manager:
                 await asyncio.wait(self._rounds[:1])
         except TimeoutError:
             log.warning("HA services did not end in time")
+
+    async def announce(self) -> None:
+        """Tell the other nodes which version runs here."""
+        await self.host.cluster.broadcast(VERSION, self.host.version)
+
+    async def restart_daemons(self) -> None:
+        """Start both daemons anew, as the upgrade of their package does."""
+        await self.restart_lrm()
+        if self.crm is not None:
+            await self.stop_crm()
+            await self.start_crm()
 
     async def restart_lrm(self) -> None:
         """Restart the LRM: its services are frozen meanwhile, its guests run on."""
