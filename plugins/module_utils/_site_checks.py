@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._ha_replicas import replica_problems
 from ._site_backup import backup_problems, backup_server_problems
 from ._site_ceph import ceph_problems
 from ._site_nodes import Node
@@ -213,6 +214,12 @@ def _affinity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
             first_in.setdefault(sid, where)
 
 
+def _replicas(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
+    """HA leads no replicated guest to where it has no replica."""
+    names = ("pve_ha_affinity", "pve_ha_resources", "pve_replication_jobs", "pve_guests")
+    yield from replica_problems(*(variables.get(name) or [] for name in names))
+
+
 CHECKS: tuple[Check, ...] = (
     _cluster_name,
     _node_identity,
@@ -220,6 +227,7 @@ CHECKS: tuple[Check, ...] = (
     _replication_targets,
     _sids,
     _affinity,
+    _replicas,
     ceph_problems,
     backup_problems,
     backup_server_problems,

@@ -183,6 +183,11 @@ options:
       never shows them.
     type: bool
     default: false
+  allow_removal_in_use:
+    description: Whether a storage may be removed although guests have disks on it or backup jobs write to it. What lies
+      on it stays there, but those guests do not start any more.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -235,10 +240,15 @@ calls:
   type: int
 """
 
+from collections.abc import Sequence
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._errors import StateError
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+from ansible_collections.quorate.pve.plugins.module_utils._plan import DELETE, Change, raise_all
 from ansible_collections.quorate.pve.plugins.module_utils._secret_files import WithPasswordFile
 from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._storage_use import users_of
 from ansible_collections.quorate.pve.plugins.module_utils._values import (
     BOOLEAN,
     INTEGER,
@@ -315,9 +325,28 @@ class Storages(WithPasswordFile):
 
     spec = SPEC
 
+    def check(self, changes: Sequence[Change]) -> None:
+        """Nothing that guests or backup jobs use is removed."""
+        super().check(changes)
+        removed = {str(change.key[0]): change for change in changes if change.action == DELETE}
+        if removed and not self.params["allow_removal_in_use"]:
+            raise_all(
+                [
+                    StateError(
+                        f"storage {storage} is in use: {users}",
+                        where=removed[storage].where,
+                        hint="Move them elsewhere first, or say allow_removal_in_use: true.",
+                    )
+                    for storage, users in users_of(self.api, sorted(removed)).items()
+                ]
+            )
+
 
 ARGUMENT_SPEC = arguments(
-    **SPEC.argument_spec(), **PURGE, update_secrets={"type": "bool", "default": False, "no_log": False}
+    **SPEC.argument_spec(),
+    **PURGE,
+    update_secrets={"type": "bool", "default": False, "no_log": False},
+    allow_removal_in_use={"type": "bool", "default": False},
 )
 
 run = Storages.run

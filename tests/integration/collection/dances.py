@@ -166,7 +166,7 @@ DANCES: dict[str, Dance] = {
                 ],
                 "update_secrets": True,
             },
-            {"storages": [], "purge": True},
+            {"storages": [], "purge": True, "allow_removal_in_use": True},
         )
     ),
     "zfs_pools": Dance(

@@ -108,6 +108,23 @@ def test_an_unknown_node_is_an_error(run: Any) -> None:
     assert result["msg"] == "storages[0] (d1): nodes: pve3 is not a member of the cluster. There are: pve1, pve2."
 
 
+def test_a_storage_in_use_is_not_removed_by_the_way(run: Any) -> None:
+    guests = [{"type": "qemu", "vmid": 101, "node": "pve1"}]
+    steps = [
+        get("/storage", STORAGES),
+        get("/cluster/backup", [{"id": "daily", "storage": "d1"}]),
+        NODES,
+        get("/cluster/resources", guests, type="vm"),
+        get("/nodes/pve1/storage/d1/content", [{"volid": "d1:101/x.raw", "content": "images", "vmid": 101}]),
+        refused("GET", "/nodes/pve2/storage/d1/content", 500, "storage 'd1' is not available on node 'pve2'"),
+    ]
+    result = run("storages", steps, storages=[{"storage": "d1", "state": "absent"}])
+    assert result["msg"] == (
+        "storages[0] (d1): storage d1 is in use: guest 101, backup job daily. "
+        "Move them elsewhere first, or say allow_removal_in_use: true."
+    )
+
+
 def test_only_what_differs_is_sent(run: Any) -> None:
     changed = {**STORAGES[1], "content": "images", "nodes": None}
     steps = [
@@ -154,7 +171,7 @@ def test_without_quorum_nothing_more_is_tried(run: Any) -> None:
         refused("DELETE", "/storage/d1", 500, "delete storage failed: cfs-lock 'file-storage_cfg' error: no quorum!"),
     ]
     wanted = [{"storage": "d1", "state": "absent"}, {"storage": "o", "type": "dir", "path": "/o"}]
-    result = run("storages", steps, storages=wanted)
+    result = run("storages", steps, storages=wanted, allow_removal_in_use=True)
     assert "Nothing was changed" in result["msg"]
     assert "bring more of its nodes back" in result["msg"]
 

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.quorate.pve.plugins.filter.wanted_links import wanted_links
 from ansible_collections.quorate.pve.plugins.filter.with_failback import with_failback
 from ansible_collections.quorate.pve.plugins.filter.with_priority import with_priority
+from ansible_collections.quorate.pve.plugins.filter.with_replica_affinity import with_replica_affinity
 from ansible_collections.quorate.pve.plugins.module_utils._site_checks import problems
 from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import Node, address_in, node_table
 
@@ -70,7 +71,7 @@ def test_nothing_wrong() -> None:
         "pve_storages": [{"storage": "files", "type": "dir", "path": "/srv", "nodes": ["pve1"]}],
         "pve_guests": [{"vmid": 101, "node": "pve1", "disks": {"scsi0": "tank:1"}, "started": True}],
         "pve_replication_jobs": [{"guest": 101, "target": "pve2", "rate": 50}],
-        "pve_ha_affinity": [{"name": "web", "nodes": {"pve1": 2, "pve2": 1}, "resources": ["vm:101"]}],
+        "pve_ha_affinity": [{"name": "web", "nodes": {"pve1": 2, "pve2": 1}, "strict": True, "resources": ["vm:101"]}],
         "pve_ha_resources": [{"sid": "vm:101", "state": "started"}],
         "of_another_collection": 7,
     }
@@ -223,3 +224,51 @@ def test_failback_is_said_with_the_affinity() -> None:
         {"sid": "vm:103"},
     ]
     assert with_failback(resources, None) == resources
+
+
+JOBS = [{"guest": 104, "target": "pve2"}, {"guest": 104, "target": "pve3"}, {"guest": 105, "target": "pve1"}]
+PLACED = [{"vmid": 104, "node": "pve1"}, {"vmid": 105, "node": "pve2"}, {"vmid": 106, "node": "pve3"}]
+UNDER_HA = [{"sid": "vm:104"}, {"sid": "vm:105", "state": "started"}, {"sid": "vm:106"}]
+
+
+def test_replicated_guests_run_where_their_replicas_are() -> None:
+    given = [{"name": "voice", "nodes": {"pve1": 1, "pve2": 2}, "strict": True, "resources": ["vm:105"]}]
+    derived = with_replica_affinity(given, UNDER_HA, JOBS, PLACED)
+    assert derived == [
+        *given,
+        {
+            **{"name": "replicas-104", "nodes": {"pve1": 3, "pve2": 2, "pve3": 1}, "strict": True, "failback": False},
+            **{"resources": ["vm:104"], "comment": "where the replicas of guest 104 are"},
+        },
+    ]
+    assert with_replica_affinity(None, None, None, None) == []
+    assert with_replica_affinity(None, UNDER_HA, [{**JOBS[0], "disable": True}], PLACED) == []
+
+
+@pytest.mark.parametrize(
+    ("affinity", "homes", "finding"),
+    [
+        ({"strict": False}, PLACED, "vm:104 is replicated to pve2, pve3, and would be started on any node"),
+        ({"nodes": {"pve1": 1, "pve4": 1}}, PLACED, "vm:104 has no replica on pve4, so it cannot start there."),
+        ({"nodes": {"pve5": 1, "pve4": 1}}, [], "vm:104 has no replica on pve4, pve5, so it cannot start there."),
+        ({"resources": []}, [], "pve_ha_resources (vm:104): the guest is replicated, and HA does not know where to."),
+    ],
+)
+def test_ha_must_not_lead_a_guest_away_from_its_replicas(
+    affinity: dict[str, Any], homes: list[dict[str, Any]], finding: str
+) -> None:
+    rule = {"name": "files", "nodes": {"pve1": 2, "pve2": 1}, "strict": True, "resources": ["vm:104"], **affinity}
+    variables = {
+        **{"pve_cluster_name": "c", "pve_ha_affinity": [rule], "pve_ha_resources": [{"sid": "vm:104"}]},
+        **{"pve_replication_jobs": JOBS[:2], "pve_guests": homes},
+    }
+    assert any(finding in text for text in problems(variables, three()))
+
+
+def test_a_guest_whose_home_is_not_said_has_one() -> None:
+    rule = {"name": "files", "nodes": {"pve1": 2, "pve2": 1}, "strict": True, "resources": ["vm:104"]}
+    variables = {
+        **{"pve_cluster_name": "c", "pve_ha_affinity": [rule], "pve_ha_resources": [{"sid": "vm:104"}]},
+        "pve_replication_jobs": JOBS[:2],
+    }
+    assert problems(variables, three()) == []

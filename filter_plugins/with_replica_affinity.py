@@ -1,0 +1,1 @@
+../plugins/filter/with_replica_affinity.py
