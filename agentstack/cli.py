@@ -105,6 +105,19 @@ def check_disks(
     raise typer.Exit(check_command.main(state, as_json))
 
 
+@app.command()
+def upgrade(
+    host: Annotated[str, typer.Argument(help="A Proxmox VE host of the stack.")],
+    state: State = LAB,
+    to: Annotated[str, typer.Option("--to", help="The release; its newest point is installed.")] = "9.2",
+) -> None:
+    """Upgrade a running host as its administrator would: repositories, packages, reboot. Its state stays."""
+    # asyncssh takes its time to be imported, and no other command needs it
+    run = importlib.import_module("agentstack.commands.upgrade").upgrade
+    version = run(state, host, to, typer.echo)
+    typer.echo(f"{host} runs Proxmox VE {version}")
+
+
 app.add_typer(fault.app, name="fault")
 
 
