@@ -9,14 +9,14 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from agentstack import control, launch, statedir
 from agentstack.commands import check_disks as check_command
-from agentstack.commands import coverage, fault, follow, table
+from agentstack.commands import coverage, fault, follow, table, watch
 from agentstack.reader import StackError
 
 app = typer.Typer(
@@ -64,12 +64,20 @@ def down(state: State = LAB) -> None:
 def status(
     state: State = LAB,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    live: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until interrupted.")] = False,
 ) -> None:
-    """Show the hosts: power, addresses, cluster."""
-    try:
-        answer = control.request(state, {"do": "status"})
-    except control.NotRunning:
-        answer = statedir.status_when_down(state)
+    """Show the hosts: power, addresses, cluster, links, guests, and what is broken."""
+
+    def look() -> dict[str, Any]:
+        try:
+            return control.request(state, {"do": "status"})
+        except control.NotRunning:
+            return statedir.status_when_down(state)
+
+    if live:
+        watch.watch(look)
+        return
+    answer = look()
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:

@@ -124,6 +124,7 @@ def host_status(spec: HostSpec) -> dict[str, Any]:
         "pss_mb": None,
         "failure": None,
         "cluster": None,
+        "guests": None,
     }
 
 

@@ -141,6 +141,7 @@ class Supervisor:
          up: all hosts answered at the start,
          hosts: [{name, kind: pve|pbs|witness, version, site, power: on|off|booting|paused, ready: its services
                   answer, address, api_url or null, pid or null, pss_mb or null, failure: text or null,
+                  guests: null or {running, stopped},
                   cluster: null or {name, quorate, votes, expected, online: [names],
                                     links: [{number, address, connected: how many peers, peers}]}}]}
         """

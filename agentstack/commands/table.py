@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from agentstack.faults.kinds import Fault
+
 COLOURS = {"on": "green", "off": "red", "paused": "yellow", "booting": "cyan"}
 
 
@@ -17,7 +19,7 @@ def status(answer: dict[str, Any]) -> Group:
     """One line a host, from the status document of the control socket."""
     word = f"net {answer['net']}, scale {answer['scale']:g}" if answer["up"] else "not up"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("host", "product", "power", "api", "cluster", "links", "memory"):
+    for heading in ("host", "product", "power", "api", "cluster", "links", "guests", "memory"):
         table.add_column(heading, header_style="dim")
     for host in answer["hosts"]:
         power = "starting" if host["power"] == "on" and not host["ready"] else host["power"]
@@ -28,9 +30,19 @@ def status(answer: dict[str, Any]) -> Group:
             (host["api_url"] or host["address"]).removeprefix("https://"),
             _cluster(host["cluster"]),
             _links(host["cluster"]),
+            _guests(host.get("guests")),
             f"{host['pss_mb']:.0f} MB" if host["pss_mb"] else "",
         )
-    return Group(Text(f"{answer['stack']}: {word}, {answer['state_dir']}", overflow="fold"), table)
+    title = Text(f"{answer['stack']}: {word}, {answer['state_dir']}", overflow="fold")
+    faults = [Text(f"broken: {Fault.read(fault)}", style="yellow") for fault in answer["faults"]]
+    return Group(title, table, *faults)
+
+
+def _guests(guests: dict[str, int] | None) -> str:
+    """`3 of 5`: how many run."""
+    if not guests or not (guests["running"] or guests["stopped"]):
+        return ""
+    return f"{guests['running']} of {guests['running'] + guests['stopped']}"
 
 
 def _cluster(cluster: dict[str, Any] | None) -> Text:

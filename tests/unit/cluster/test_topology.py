@@ -9,8 +9,9 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentstack.cluster.cabling import Cabling, Plug
+from agentstack.cluster.cabling import Cabling, Plug, Wire
 from agentstack.cluster.topology import Station, memberships, ways
+from agentstack.faults.kinds import Fault
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
@@ -64,3 +65,25 @@ def test_members_all_hear_each_other_and_everyone_is_in_one(edges: set[tuple[str
         all(other in reachable[one] for one, other in combinations(left | right, 2))
         for left, right in combinations(found, 2)
     )
+
+
+def test_what_is_wrong_with_a_way_adds_up() -> None:
+    plugs = {f"10.{net}.0.{n}": Plug(name, f"net{net}") for net in (0, 1) for n, name in enumerate(NAMES, 1)}
+    cables = Cabling(plugs, {"net0": Wire(latency=0.001, mtu=9000)}, {"10.0.0.1": 9000, "10.0.0.2": 1500})
+    assert cables.path("10.0.0.1", "10.0.0.2") == Wire(latency=0.001, mtu=1500)
+    assert cables.path("10.1.0.1", "10.1.0.2") == Wire()
+    cables.break_by(
+        [
+            Fault("network", ("net0",), {"latency": 0.01, "loss": 0.5}),
+            Fault("link", ("b", "net0"), {"latency": 0.002, "mtu": 1000}),
+            Fault("host", ("a",), {"loss": 0.5}),
+        ]
+    )
+    assert cables.path("10.0.0.1", "10.0.0.2") == Wire(latency=0.012, loss=0.75, mtu=1000)
+    assert cables.path("10.1.0.1", "10.1.0.2") == Wire(loss=0.5)
+    cables.break_by([Fault("link", ("b", "net0"), {"cut": True}), Fault("partition", (), {"sets": [["a"], ["c"]]})])
+    assert cables.path("10.0.0.1", "10.0.0.2") is None
+    assert cables.path("10.1.0.1", "10.1.0.3") is None
+    assert cables.path("10.1.0.1", "10.1.0.2") == Wire()
+    cables.break_by([])
+    assert cables.path("10.1.0.1", "10.1.0.3") == Wire()
