@@ -30,6 +30,28 @@ def ssh_options(timeout: int) -> dict[str, Any]:
     return {**OPTIONS, "ssh_timeout": {"type": "int", "default": timeout}}
 
 
+KEY, KNOWN_HOSTS = "/root/.ssh/id_rsa.pub", "/root/.ssh/known_hosts"
+AUTHORIZED = "/root/.ssh/authorized_keys"
+
+
+def introduce(node: Shell, other: Shell, name: str) -> None:
+    """Let root of a node log in at another host, called ``name``, without being asked anything.
+
+    The other accepts the node's root key, and the node knows the other's host key.
+    """
+    key = node.read(KEY)
+    if key is None:
+        # makes what a node lacks, root's key among it
+        node.run(["pvecm", "updatecerts"])
+        key = node.read(KEY) or ""
+    if key.strip() and key.strip() not in (other.read(AUTHORIZED) or "").splitlines():
+        other.run(["mkdir", "-p", "/root/.ssh"])
+        other.append(AUTHORIZED, f"{key.strip()}\n")
+    known = f"{name} {other.host_key}"
+    if known not in (node.read(KNOWN_HOSTS) or "").splitlines():
+        node.append(KNOWN_HOSTS, f"{known}\n")
+
+
 class Hosts:
     """Sessions by the name of the node, opened when they are needed and anew when one broke.
 

@@ -13,12 +13,11 @@ from typing import Any, Protocol
 
 from ._client import Client
 from ._errors import InputError, ShellError
+from ._hosts import introduce
 from ._membership import Member, Membership, read_membership
 from ._pure.corosync_conf import CorosyncConfError, parse
 from ._shell import Login, Shell
 
-KEY, KNOWN_HOSTS = "/root/.ssh/id_rsa.pub", "/root/.ssh/known_hosts"
-AUTHORIZED = "/root/.ssh/authorized_keys"
 GUESTS = ("/etc/pve/qemu-server", "/etc/pve/lxc")
 
 API, SSH, AUTO = "api", "ssh", "auto"
@@ -98,7 +97,7 @@ class BySsh:
         return sorted(int(name.removesuffix(".conf")) for name in names if name.removesuffix(".conf").isdecimal())
 
     def join(self, payload: Mapping[str, Any]) -> str | None:
-        self._introduce(str(payload["hostname"]))
+        introduce(self.shell, self.peer, str(payload["hostname"]))
         words = ["pvecm", "add", str(payload["hostname"]), "--use_ssh"]
         for name, value in payload.items():
             if name not in ("hostname", "fingerprint") and value is not None:
@@ -113,19 +112,6 @@ class BySsh:
     def close(self) -> None:
         self.shell.close()
         self.peer.close()
-
-    def _introduce(self, member: str) -> None:
-        """The member accepts the node's root key, and the node knows the member's host key."""
-        key = self.shell.read(KEY)
-        if key is None:
-            # makes what a node lacks, root's key among it
-            self.shell.run(["pvecm", "updatecerts"])
-            key = self.shell.read(KEY) or ""
-        if key.strip() and key.strip() not in (self.peer.read(AUTHORIZED) or "").splitlines():
-            self.peer.append(AUTHORIZED, f"{key.strip()}\n")
-        known = f"{member} {self.peer.host_key}"
-        if known not in (self.shell.read(KNOWN_HOSTS) or "").splitlines():
-            self.shell.append(KNOWN_HOSTS, f"{known}\n")
 
 
 def joiner(params: Mapping[str, Any], member: Client, peer: str) -> ByApi | BySsh:

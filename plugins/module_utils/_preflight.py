@@ -14,9 +14,14 @@ from typing import Any
 from ._api import Result
 from ._client import Client, Connection
 from ._errors import ApiError, ConnectError, LoginError, QuorateError, TrustError
+from ._hosts import Hosts
+from ._machine import Machine, read_machine
 from ._membership import Membership, read_membership
 from ._parallel import side_by_side
-from ._preflight_checks import Look, judge
+from ._paths import Measured, measure, paths_between
+from ._preflight_checks import judge
+from ._preflight_look import Look, Site, Wishes
+from ._shell import Login
 from ._trust import shown_fingerprint
 
 
@@ -26,6 +31,7 @@ class _Known:
 
     fingerprints: dict[str, str] = field(default_factory=dict)
     membership: Membership | None = None
+    resources: Sequence[Mapping[str, Any]] = ()
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -45,7 +51,9 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
         if look.error is not None and look.name in known.fingerprints:
             looks[index] = _look_again(connection, look, params, known)
             calls += looks[index].calls
-    findings = judge(params["cluster"], looks, params["zfs_pools"] or [], known.membership, params["ceph_osds"] or [])
+    measured = _measure(params, looks) if params["measure"] else None
+    site = Site(params["cluster"], looks, known.membership, _wishes(params), measured, known.resources)
+    findings = judge(site, params["severity"] or {})
     return {
         "changed": False,
         "findings": [finding.describe() for finding in findings],
@@ -53,7 +61,44 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
         "text": "\n".join(str(finding) for finding in findings if finding.severity != "info"),
         "members": list(known.membership.members) if known.membership else [],
         "nodes": [look.summary() for look in looks if look.error is None],
+        "measured": [_shown(each) for each in measured or ()],
         "calls": calls,
+    }
+
+
+def _wishes(params: Mapping[str, Any]) -> Wishes:
+    names = ("zfs_pools", "ceph_osds", "networks", "guests", "storages", "replication_jobs")
+    lists = {name: params[name] or [] for name in names}
+    return Wishes(**lists, ceph=params["ceph"], witness=params["witness"], load_max=params["load_max"])
+
+
+def _measure(params: Mapping[str, Any], looks: list[Look]) -> list[Measured]:
+    """Ask the hosts themselves, over SSH, side by side; then measure between them."""
+    nodes = [look.node for look in looks if not look.offline_member]
+    names, addresses = [node["name"] for node in nodes], [node["address"] for node in nodes]
+    entries = [{"node": node["name"], "address": node["address"], "host_key": node["host_key"]} for node in nodes]
+    with Hosts(entries, Login.from_params(params)) as hosts:
+        answers = hosts.on_all(lambda shell: read_machine(shell, names, addresses))
+        for look in looks:
+            answer = answers.get(look.name)
+            if isinstance(answer, Machine):
+                look.machine = answer
+            else:
+                look.shell_error = answer
+        machines = {look.name: look.machine for look in looks if look.machine is not None}
+        return measure(hosts, paths_between(nodes, params["networks"] or [], machines), params["packets"])
+
+
+def _shown(measured: Measured) -> dict[str, Any]:
+    path = measured.path
+    return {
+        "on": path.name,
+        "source": path.source,
+        "target": path.target,
+        "milliseconds": measured.average,
+        "deviation": measured.deviation,
+        "loss": measured.loss,
+        "mtu": path.mtu if measured.full_size else None,
     }
 
 
@@ -84,12 +129,24 @@ def _look(
         if any(element.get("node") in ("*", node["name"]) for element in with_disks):
             look.disks = list(client.get(f"/nodes/{name}/disks/list", skipsmart=1))
             look.pools = [str(pool["name"]) for pool in client.get(f"/nodes/{name}/disks/zfs")]
+        if params["measure"]:
+            look.subscription = _optional(client, f"/nodes/{name}/subscription")
+            look.repositories = _optional(client, f"/nodes/{name}/apt/repositories")
+            look.resources = _optional(client, "/cluster/resources") or []
     except QuorateError as error:
         look.error = error
     finally:
         look.calls = len(client.calls)
         client.close()
     return look
+
+
+def _optional(client: Client, path: str) -> Any:
+    """What the user may not see, or the server does not have, is not judged."""
+    try:
+        return client.get(path)
+    except ApiError:
+        return None
 
 
 def _ask_member(connection: Connection, looks: Sequence[Look], cluster: str) -> _Known:
@@ -99,7 +156,7 @@ def _ask_member(connection: Connection, looks: Sequence[Look], cluster: str) -> 
         return _Known()
     best = next((look for look in members if look.membership and look.membership.quorate), members[0])
     if all(look.error is None for look in looks):
-        return _Known({}, best.membership)
+        return _Known({}, best.membership, best.resources)
     client = Client(_connection(connection, best.node, best.node.get("fingerprint")))
     try:
         entries = client.get("/nodes")
@@ -108,7 +165,7 @@ def _ask_member(connection: Connection, looks: Sequence[Look], cluster: str) -> 
     finally:
         client.close()
     known = {str(entry["node"]): str(entry.get("ssl_fingerprint") or "").upper() for entry in entries}
-    return _Known(known, best.membership)
+    return _Known(known, best.membership, best.resources)
 
 
 def _look_again(connection: Connection, look: Look, params: Mapping[str, Any], known: _Known) -> Look:

@@ -5,105 +5,29 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ._ceph_osds import Place, missing_disks
-from ._disks import choose
+from ._disks import behind_controller, choose, describe
 from ._errors import ConnectError, LoginError, QuorateError, TrustError
-from ._membership import Membership
-
-ERROR, WARNING, INFO = "error", "warning", "info"
-SEVERITIES = (ERROR, WARNING, INFO)
-
-
-@dataclass
-class Look:
-    """What one node said, or why it said nothing. ``node`` is the element of the module's list."""
-
-    node: Mapping[str, Any]
-    version: str | None = None
-    membership: Membership | None = None
-    guests: list[int] = field(default_factory=list)
-    networks: list[Mapping[str, Any]] = field(default_factory=list)
-    disks: list[Mapping[str, Any]] = field(default_factory=list)
-    pools: list[str] = field(default_factory=list)
-    error: QuorateError | None = None
-    offline_member: bool = False
-    new_certificate: str = ""
-    calls: int = 0
-
-    @property
-    def name(self) -> str:
-        """The name that it is to have."""
-        return str(self.node["name"])
-
-    @property
-    def where(self) -> str:
-        """Where the user wrote it."""
-        return str(self.node["where"])
-
-    def summary(self) -> dict[str, Any]:
-        """An entry of the module's ``nodes``."""
-        cluster = self.membership.cluster if self.membership else None
-        return {"name": self.name, "version": self.version, "cluster": cluster, "guests": self.guests}
+from ._preflight_look import ERROR, INFO, SEVERITIES, WARNING, Check, Finding, Look, Site
+from ._preflight_machine import MACHINE
+from ._preflight_network import NETWORK
+from ._preflight_planned import PLANNED
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found."""
-
-    severity: str
-    check: str
-    node: str
-    text: str
-    where: str = ""
-    fix: str = ""
-
-    def describe(self) -> dict[str, str]:
-        """An entry of the module's ``findings``."""
-        return {
-            "severity": self.severity,
-            "check": self.check,
-            "node": self.node,
-            "text": self.text,
-            "where": self.where,
-            "fix": self.fix,
-        }
-
-    def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        return f"{self.severity}: {place}{self.text.rstrip('.')}.{' ' + self.fix if self.fix else ''}"
-
-
-@dataclass(frozen=True)
-class Site:
-    """All that the checks judge."""
-
-    cluster: str
-    looks: Sequence[Look]
-    zfs_pools: Sequence[Mapping[str, Any]]
-    membership: Membership | None
-    ceph_osds: Sequence[Mapping[str, Any]] = ()
-
-    @property
-    def answering(self) -> list[Look]:
-        """The nodes that could be asked."""
-        return [look for look in self.looks if look.error is None]
-
-
-def judge(
-    cluster: str,
-    looks: Sequence[Look],
-    zfs_pools: Sequence[Mapping[str, Any]],
-    membership: Membership | None,
-    ceph_osds: Sequence[Mapping[str, Any]] = (),
-) -> list[Finding]:
-    """Everything that was found, errors first. ``membership`` is the cluster's, if it exists."""
-    site = Site(cluster, looks, zfs_pools, membership, ceph_osds)
-    findings = [finding for check in CHECKS for finding in check(site)]
+def judge(site: Site, severities: Mapping[str, str]) -> list[Finding]:
+    """Everything that was found, errors first. ``severities``: what findings of a check count as, by its name."""
+    findings = [_weighed(finding, severities) for check in CHECKS for finding in check(site)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _weighed(finding: Finding, severities: Mapping[str, str]) -> Finding:
+    if finding.severity == INFO or finding.check not in severities:
+        return finding
+    return replace(finding, severity=severities[finding.check])
 
 
 def _doubles(site: Site) -> Iterator[Finding]:
@@ -209,17 +133,19 @@ def _links(site: Site) -> Iterator[Finding]:
 def _disks(site: Site) -> Iterator[Finding]:
     for look in site.answering:
         taken: set[str] = set()
-        for index, pool in enumerate(site.zfs_pools):
+        for index, pool in enumerate(site.wishes.zfs_pools):
             if pool.get("node") not in ("*", look.name) or pool.get("state", "present") != "present":
                 continue
             if pool.get("name") in look.pools:
                 continue
             where = f"zfs_pools[{index}] ({pool.get('name')})"
             try:
-                taken.update(choose(look.disks, pool.get("devices"), taken, look.name, where))
+                chosen = choose(look.disks, pool.get("devices"), taken, look.name, where)
+                taken.update(chosen)
+                yield from _logical(look, chosen, where)
             except QuorateError as error:
                 yield Finding(ERROR, "disks", look.name, error.message, where, error.hint)
-        for index, element in enumerate(site.ceph_osds):
+        for index, element in enumerate(site.wishes.ceph_osds):
             if element.get("node") not in ("*", look.name):
                 continue
             place = Place(look.name, element, f"ceph_osds[{index}] ({element.get('node')})")
@@ -229,7 +155,16 @@ def _disks(site: Site) -> Iterator[Finding]:
                 yield Finding(ERROR, "disks", look.name, error.message, place.where, error.hint)
 
 
-CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
+def _logical(look: Look, chosen: Iterable[str], where: str) -> Iterator[Finding]:
+    """ZFS must have the disks themselves."""
+    for disk in look.disks:
+        if disk["devpath"] in chosen and behind_controller(disk):
+            text = f"{describe(disk)} on {look.name} looks like a logical drive of a RAID controller"
+            fix = "Let the controller pass its disks through (HBA mode)."
+            yield Finding(ERROR, "raid", look.name, text, where, fix)
+
+
+CHECKS: tuple[Check, ...] = (
     _doubles,
     _reachable,
     _names,
@@ -238,7 +173,11 @@ CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
     _guests,
     _links,
     _disks,
+    *NETWORK,
+    *MACHINE,
+    *PLANNED,
 )
+"""In the order in which findings of one severity are listed."""
 
 
 def _addresses(network: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ._site_backup import backup_problems, backup_server_problems
 from ._site_ceph import ceph_problems
 from ._site_nodes import Node
 from ._site_types import type_problems
+from ._site_votes import severity_problems, voter_problems, witness_problems
 
 Element = Mapping[str, Any]
 Check = Callable[[Mapping[str, Any], list[Node]], Iterator[str]]
@@ -231,4 +232,7 @@ CHECKS: tuple[Check, ...] = (
     ceph_problems,
     backup_problems,
     backup_server_problems,
+    witness_problems,
+    voter_problems,
+    severity_problems,
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class LinkAddress(TypedDict):
@@ -17,19 +17,23 @@ class LinkAddress(TypedDict):
 
 
 class Node(TypedDict):
-    """One node of a cluster: `where` is its host in the inventory, `name` the name it has itself."""
+    """One node of a cluster: `where` is its host in the inventory, `name` its own name; a `voter` only votes."""
 
     where: str
     name: str
     address: str | None
     fingerprint: str | None
+    host_key: str | None
+    voter: bool
     links: list[LinkAddress]
+    site: NotRequired[str]
 
 
 def node_table(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], links: Iterable[Mapping[str, Any]] | None = None
 ) -> list[Node]:
-    """The nodes in the inventory's order, from each host's pve_node, pve_address, pve_fingerprint, pve_link_addresses.
+    """The nodes in the inventory's order, from each host's pve_node, pve_address, pve_fingerprint, pve_link_addresses,
+    pve_site.
 
     An address that cannot be told is None: finding fault is the business of _site_checks.
     """
@@ -39,11 +43,13 @@ def node_table(
 def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]]) -> Node:
     address = variables.get("pve_address")
     own = {str(number): value for number, value in (variables.get("pve_link_addresses") or {}).items()}
-    return {
+    node: Node = {
         "where": host,
         "name": variables.get("pve_node") or host.partition(".")[0],
         "address": address,
         "fingerprint": variables.get("pve_fingerprint"),
+        "host_key": variables.get("pve_ssh_host_key"),
+        "voter": bool(variables.get("pve_voter")),
         "links": [
             {
                 "number": link["number"],
@@ -53,6 +59,9 @@ def _node(host: str, variables: Mapping[str, Any], links: list[Mapping[str, Any]
             if isinstance(link, Mapping) and "number" in link and link.get("state") != "absent"
         ],
     }
+    if variables.get("pve_site"):
+        node["site"] = str(variables["pve_site"])
+    return node
 
 
 def address_in(network: str | None, address: str | None) -> str | None:

@@ -21,6 +21,8 @@ MODULE_OPTIONS = {
     "pve_storages": ("storages", "storages"),
     "pve_ceph_osds": ("ceph_osds", "osds"),
     "pve_ceph_pools": ("ceph_pools", "pools"),
+    "pve_ceph_crush_buckets": ("ceph_crush", "buckets"),
+    "pve_ceph_crush_rules": ("ceph_crush", "rules"),
     "pve_guests": ("guests", "guests"),
     "pve_replication_jobs": ("replication_jobs", "jobs"),
     "pve_ha_affinity": ("ha_rules", "rules"),
@@ -50,6 +52,21 @@ OWN: dict[str, dict[str, Any]] = {
             "state": {"type": "str", "choices": ["present", "absent"]},
         },
     },
+    "pve_witness": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"]},
+            "host_key": {"type": "str"},
+            "password": {"type": "str"},
+            "network": {"type": "str"},
+            "force": {"type": "bool"},
+            "timeout": {"type": "int"},
+        },
+    },
+    "pve_preflight_severity": {"type": "dict"},
+    "pve_load_max": {"type": "int"},
+    "pve_network_min_speed": {"type": "int"},
     "pve_ceph": {
         "type": "dict",
         "options": {
@@ -58,8 +75,19 @@ OWN: dict[str, dict[str, Any]] = {
             "network": {"type": "str", "required": True},
             "cluster_network": {"type": "str"},
             "timeout": {"type": "int"},
+            "stretch": {
+                "type": "dict",
+                "options": {
+                    "tiebreaker": {"type": "str", "required": True},
+                    "type": {"type": "str"},
+                    "rule": {"type": "str"},
+                },
+            },
+            "accept_site_loss": {"type": "bool"},
+            "allow_data_movement": {"type": "bool"},
         },
     },
+    "pve_ceph_flags": {"type": "dict"},
     "pve_backup_now": {
         "type": "dict",
         "options": {

@@ -13,6 +13,10 @@ version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
   - Logs in to every node, side by side, and reports all that would be in the way, at once. Nothing is ever changed.
+  - With O(measure=true), the hosts are asked over SSH as well, and packets are sent between all pairs of nodes on every
+    link, latency (warned about from 2 ms, refused from 5 ms on), jitter (1 and 3 ms), loss, MTU from end to end, clocks
+    (20 and 500 ms; 50 ms with Ceph), name resolution both ways, the watchdog and its device, the cards under links and
+    networks, swap, load, memory, time zones, repositories.
   - The module succeeds with findings; whether they are in the way is the caller's decision (RV(errors)).
   - Names, fingerprints and disks may differ from node to node; everything else is the connection's.
 extends_documentation_fragment:
@@ -63,6 +67,13 @@ options:
             description: Address on the link.
             type: str
             required: true
+      host_key:
+        description: Its SSH host key as C(ssh-ed25519 AAAA...).
+        type: str
+      voter:
+        description: Whether it only votes, and takes no guests.
+        type: bool
+        default: false
       where:
         description: What to name in findings, such as C(host_vars/pve2). The node's name if not given.
         type: str
@@ -76,6 +87,85 @@ options:
     type: list
     elements: dict
     default: []
+  networks:
+    description: Further networks of the nodes, such as those of storage and migration.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What to call it.
+        type: str
+        required: true
+      cidr:
+        description: The network, such as V(10.20.0.0/24).
+        type: str
+        required: true
+      min_speed:
+        description: Mbit/s that the cards should have.
+        type: int
+        default: 10000
+  guests:
+    description: The guests as for M(quorate.pve.guests), whose memory is counted beside that of those that run.
+    type: list
+    elements: dict
+    default: []
+  storages:
+    description: The storages as for M(quorate.pve.storages).
+    type: list
+    elements: dict
+    default: []
+  replication_jobs:
+    description: The jobs as for M(quorate.pve.replication_jobs), whose disks need a ZFS storage of the same name on
+      both nodes.
+    type: list
+    elements: dict
+    default: []
+  ceph:
+    description: Whether the cluster has, or will have, Ceph, which needs clocks that go together.
+    type: bool
+    default: false
+  witness:
+    description: Whether the cluster has, or will have, a witness.
+    type: bool
+    default: false
+  load_max:
+    description: Load that is promised at most, in percent of the processors.
+    type: int
+    default: 75
+  severity:
+    description: What the findings of a check count as, by the check's name, V(error), V(warning) or V(info).
+    type: dict
+    default: {}
+  measure:
+    description: Whether the hosts are asked over SSH, and packets sent between them.
+    type: bool
+    default: false
+  packets:
+    description: Number of packets from which times and losses are computed.
+    type: int
+    default: 10
+  ssh_user:
+    description: User on the nodes.
+    type: str
+    default: root
+  ssh_port:
+    description: TCP port of SSH.
+    type: int
+    default: 22
+  ssh_password:
+    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
+    type: str
+  ssh_private_key_file:
+    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
+    type: path
+  ssh_known_hosts:
+    description: File with the hosts' keys, for nodes without O(nodes[].host_key); the user's own otherwise.
+    type: path
+  ssh_timeout:
+    description: Seconds that one command may take.
+    type: int
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -117,6 +207,12 @@ members:
   returned: success
   type: list
   elements: str
+measured:
+  description: Every pair of nodes on every link and network, C(on), C(source), C(target), C(milliseconds) to and fro
+    (null if nothing came back), their C(deviation), C(loss) as a fraction, and the C(mtu) that passes.
+  returned: success
+  type: list
+  elements: dict
 nodes:
   description: What is known of every node that could be asked, C(name), C(version), C(cluster), C(guests).
   returned: success
@@ -129,6 +225,7 @@ calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._hosts import ssh_options
 from ansible_collections.quorate.pve.plugins.module_utils._module import CONNECTION, arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._preflight import run
 
@@ -148,11 +245,33 @@ ARGUMENT_SPEC = arguments(
             "user": {"type": "str"},
             "password": {"type": "str", "no_log": True},
             "links": {"type": "list", "elements": "dict", "default": [], "options": LINK},
+            "host_key": {"type": "str", "no_log": False},
+            "voter": {"type": "bool", "default": False},
             "where": {"type": "str"},
         },
     },
     zfs_pools={"type": "list", "elements": "dict", "default": []},
     ceph_osds={"type": "list", "elements": "dict", "default": []},
+    networks={
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "cidr": {"type": "str", "required": True},
+            "min_speed": {"type": "int", "default": 10000},
+        },
+    },
+    guests={"type": "list", "elements": "dict", "default": []},
+    storages={"type": "list", "elements": "dict", "default": []},
+    replication_jobs={"type": "list", "elements": "dict", "default": []},
+    ceph={"type": "bool", "default": False},
+    witness={"type": "bool", "default": False},
+    load_max={"type": "int", "default": 75},
+    severity={"type": "dict", "default": {}},
+    measure={"type": "bool", "default": False},
+    packets={"type": "int", "default": 10},
+    **ssh_options(30),
 )
 
 

@@ -87,11 +87,24 @@ DANCES: dict[str, Dance] = {
                         "password": "{password}",
                         "links": [{"number": 0, "address": f"{{node{number}}}"}],
                         "where": f"host_vars/pve{number}",
+                        "host_key": f"{{ssh_host_key{number}}}",
+                        "voter": False,
                     }
                     for number in (1, 2)
                 ],
                 "zfs_pools": [TANK],
                 "ceph_osds": [{"node": "*", "devices": {"type": "nvme"}}],
+                "networks": [{"name": "migration", "cidr": "{ring1}", "min_speed": 1000}],
+                "guests": [{"vmid": 101, "node": "pve1", "memory": 64, "disks": {"scsi0": "tank:1"}}],
+                "storages": [{"storage": "tank", "type": "zfspool"}],
+                "replication_jobs": [{"guest": 101, "target": "pve2"}],
+                "ceph": True,
+                "witness": True,
+                "load_max": 75,
+                "severity": {"clock": "warning"},
+                "measure": True,
+                "packets": 3,
+                **SSH,
             },
         ),
         reads=True,
@@ -136,6 +149,22 @@ DANCES: dict[str, Dance] = {
             {**LINKS, "links": [LINK_0, {**LINK_1, "priority": 20}], "allow_interruption": False, "timeout": 60},
             {**LINKS, "links": [LINK_0, {"number": 1, "state": "absent"}], "ha_timeout": 60},
             {**LINKS, "links": [LINK_0, {**LINK_1, "state": "present"}], "purge": True},
+        )
+    ),
+    "witness": Dance(
+        (
+            {
+                "address": "{witness}",
+                "state": "present",
+                "host_key": "{witness_host_key}",
+                "password": "{password}",
+                "network": "{mgmt}",
+                "force": False,
+                "nodes": NODES,
+                "timeout": 60,
+                **SSH,
+            },
+            {"state": "absent", "nodes": NODES, **SSH},
         )
     ),
     "cluster_options": Dance(

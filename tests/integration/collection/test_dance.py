@@ -21,7 +21,7 @@ import yaml
 
 from ...stacks import RunningStack, StackFactory
 from .dances import Dance, Parameters
-from .table import by_file, version_of
+from .table import by_file, hosts_of, version_of
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -76,7 +76,12 @@ def places(stack: RunningStack, directory: Path) -> dict[str, str]:
             found[name] = stack.resolved["hosts"][name]["addresses"]["mgmt"]
             found[f"pbs_fingerprint{name[3:]}"] = stack.secrets["hosts"][name]["fingerprint"]
     found |= {name: network["cidr"] for name, network in stack.resolved["networks"].items()}
-    for number in (1, 2):
+    if "witness" in stack.resolved["hosts"]:
+        found["witness"] = stack.resolved["hosts"]["witness"]["addresses"]["mgmt"]
+        found["witness_host_key"] = stack.secrets["hosts"]["witness"]["ssh_host_key"]
+    for number in (1, 2, 3):
+        if f"pve{number}" not in stack.resolved["hosts"]:
+            continue
         found[f"ssh_host_key{number}"] = stack.secrets["hosts"][f"pve{number}"]["ssh_host_key"]
         addresses = stack.resolved["hosts"][f"pve{number}"]["addresses"]
         found[f"node{number}"] = addresses["mgmt"]
@@ -147,7 +152,9 @@ def danced(
     file, switch = request.param
     dances = by_file()[file]
     pve = {"kind": "pve", "version": version_of(file), "disks": DISKS}
-    hosts: dict[str, Any] = {f"pve{number}": pve for number in (1, 2)}
+    hosts: dict[str, Any] = {f"pve{number}": pve for number in range(1, hosts_of(file) + 1)}
+    if file == "dances":
+        hosts["witness"] = {"kind": "witness"}
     if file == "dances_backup":
         hosts |= {f"pbs{number}": {"kind": "pbs", "version": "4.0", "disks": DISKS[:1]} for number in (1, 2)}
     stack = stack_factory(hosts, scale=50, networks={"mgmt": {}, "ring1": {}})

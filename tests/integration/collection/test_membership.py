@@ -17,10 +17,10 @@ from .control_node import Site, good
 
 @pytest.fixture(scope="module")
 def site(stack_factory: StackFactory) -> Site:
-    guest = {"node": "pve2", "ha": "started", "running": True}
+    guest = {"node": "pve2", "ha": "ignored"}
     stack = stack_factory(
         3,
-        scale=50,
+        scale=20,
         networks={"mgmt": {}, "ring1": {}},
         start={"clustered": {"name": "leave", "nodes": ["pve1", "pve2"], "guests": {100: guest}}},
     )

@@ -254,7 +254,8 @@ def look(name: str, cluster: str | None = None, guests: tuple[int, ...] = (), ve
 def preflight(run: Any, monkeypatch: pytest.MonkeyPatch, steps: list[Step], **more: Any) -> list[tuple[str, str, str]]:
     monkeypatch.setattr(_preflight, "side_by_side", lambda work, things: [work(thing) for thing in things])
     nodes = [{"name": name, "address": f"10.0.0.1{name[-1]}"} for name in ("pve1", "pve2")]
-    result = run("preflight", steps, cluster="c1", api_password="p", **{"nodes": nodes, **more})
+    given = {"nodes": nodes, **more}
+    result = run("preflight", steps, cluster="c1", api_password="p", witness=len(given["nodes"]) % 2 == 0, **given)
     assert result["errors"] == sum(finding["severity"] == "error" for finding in result["findings"])
     return [(finding["severity"], finding["check"], finding["text"]) for finding in result["findings"]]
 

@@ -49,6 +49,8 @@ def test_a_node_as_its_variables_say() -> None:
         "pve_address": "10.0.0.31",
         "pve_node": "voter",
         "pve_fingerprint": "AB:CD",
+        "pve_ssh_host_key": "ssh-ed25519 AAAA",
+        "pve_voter": True,
         "pve_link_addresses": {1: "192.0.2.31"},
     }
     assert nodes(**{"v1.example.net": variables}) == [
@@ -57,6 +59,8 @@ def test_a_node_as_its_variables_say() -> None:
             "name": "voter",
             "address": "10.0.0.31",
             "fingerprint": "AB:CD",
+            "host_key": "ssh-ed25519 AAAA",
+            "voter": True,
             "links": [{"number": 0, "address": "10.0.0.31"}, {"number": 1, "address": "192.0.2.31"}],
         }
     ]

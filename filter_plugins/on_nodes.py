@@ -1,0 +1,1 @@
+../plugins/filter/on_nodes.py
