@@ -11,7 +11,7 @@ draws differ by less than that table's rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 SEED = 1315423911
@@ -131,7 +131,8 @@ class Tree:
         """`choose(leaf) firstn count type domain`: buckets of different failure domains, or an OSD of each."""
         domains: list[int] = []
         chosen: list[int] = []
-        for replica in range(count):
+        # more than there are cannot be found, however often it is tried
+        for replica in range(min(count, sum(1 for _ in self._below(root, domain)))):
             for failures in range(TRIES):
                 attempt = replica + failures
                 item = self._descend(root, domain, x, attempt)
@@ -146,6 +147,14 @@ class Tree:
                 chosen.append(leaf)
                 break
         return chosen
+
+    def _below(self, bucket: Bucket, kind: str) -> Iterator[int]:
+        """What is of a type, with weight, below a bucket."""
+        for item, weight in bucket.items.items():
+            if weight > 0 and self.type_of(item) == kind:
+                yield item
+            elif weight > 0 and item < 0:
+                yield from self._below(self.buckets[item], kind)
 
     def _leaf(
         self, bucket: Bucket, x: int, attempt: int, taken: list[int], usable: Callable[[int, int], bool]

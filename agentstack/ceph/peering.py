@@ -69,7 +69,8 @@ def signature(cluster: ClusterMap) -> tuple[object, ...]:
 def _sites(cluster: ClusterMap, members: Collection[int]) -> int:
     if cluster.stretch is None:
         return 0
-    found = {cluster.bucket_above(cluster.osds[osd].bucket, cluster.stretch.type) for osd in members}
+    kind = cluster.stretch.type
+    found = (cluster.bucket_above(cluster.osds[osd].bucket, kind) for osd in members)
     return len({bucket.id for bucket in found if bucket is not None})
 
 

@@ -79,7 +79,7 @@ class Ceph:
         """Bring the daemons up that ran before."""
         self.group.load()
         self.group.changed = self._changed
-        self.host.disks.osd_ids = lambda device: [osd.number for osd in self.daemons.osds() if osd.device == device]
+        self.host.disks.osd_ids = self.on_disk
         self.host.disks.holders.append(self.holds)
         self.host.files.subscribe(self._files_changed)
         self.join()
@@ -98,7 +98,14 @@ class Ceph:
 
     def holds(self, device: str) -> bool:
         """Whether a running OSD has the device open."""
-        return any(osd.device == device and self.daemons.runs("osd", str(osd.number)) for osd in self.daemons.osds())
+        return any(self.daemons.runs("osd", str(number)) for number in self.on_disk(device))
+
+    def on_disk(self, device: str) -> list[int]:
+        """The OSDs of this host whose data lies on a disk; one whose disk was replaced lies on none."""
+        found = [osd for osd in self.daemons.osds() if osd.device == device]
+        disk = next((disk for disk in self.host.disks.all() if disk.device == device), None)
+        there = label.read(disk.image) if found and disk is not None else []
+        return [osd.number for osd in found if osd.uuid in there]
 
     def store(self, osd: LocalOsd) -> Path:
         """The file with the objects of an OSD of this host."""
@@ -301,7 +308,11 @@ class Ceph:
         if self.plane is not None and now - self._counted >= COUNT_PERIOD:
             stats, used = await self.plane.do(self.plane.recovery.count())
             self._counted = now
-            self._counts = {"stats": stats, "used": {str(number): size for number, size in used.items()}}
+            # as it comes back from the others: no news is told twice
+            self._counts = {
+                "stats": {name: list(each) for name, each in stats.items()},
+                "used": {str(number): size for number, size in used.items()},
+            }
 
     async def _open_stores(self) -> None:
         """Have the objects of those OSDs open that run here."""

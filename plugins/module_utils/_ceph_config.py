@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from ._api import Api, Result
-from ._ceph import NOT_INSTALLED, check_nodes
+from ._ceph import NOT_INSTALLED
 from ._errors import ApiError, ApplyError, InputError, QuorateError, ShellError, StateError, VerifyError
 from ._parallel import side_by_side
 from ._plan import CREATE, Change, raise_all, simple_change
@@ -27,8 +27,11 @@ def install(params: Mapping[str, Any], check_mode: bool) -> Result:
 
 def _install(api: Api, params: Mapping[str, Any]) -> Result:
     nodes = list(params["nodes"])
-    check_nodes(api, {entry["node"]: f"nodes[{index}]" for index, entry in enumerate(nodes)})
-    there = [entry for entry in nodes if entry["node"] in api.nodes]
+    for index, entry in enumerate(nodes):
+        api.check_reference("node", entry["node"], f"nodes[{index}]")
+        if entry["node"] in api.nodes and not api.online(entry["node"]):
+            api.warn(f"nodes[{index}] ({entry['node']}): the node is offline, it cannot be looked at")
+    there = [entry for entry in nodes if entry["node"] in api.nodes and api.online(entry["node"])]
     answers = side_by_side(lambda entry: installed(api, entry["node"]), there)
     raise_all([answer for answer in answers if isinstance(answer, QuorateError)])
     missing = [entry for entry, answer in zip(there, answers, strict=True) if not answer]

@@ -50,8 +50,27 @@ class Daemons(Collection):
 
     def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
         """A daemon is called like its node unless it is given another name."""
-        check_nodes(self.api, {str(w.item["node"]): w.where for w in wanted if w.state == PRESENT})
+        for want in wanted:
+            if want.state == PRESENT:
+                self.api.check_reference("node", want.item["node"], want.where)
         return wanted
+
+    def check(self, changes: Sequence[Change]) -> None:
+        """A daemon can only be made where the node is online; one that is there may be on a node that is not."""
+        super().check(changes)
+        check_nodes(self.api, {str(c.item["node"]): c.where for c in changes if c.action == CREATE})
+
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
+        """Additions before removals. The last daemon of its kind stays."""
+        changes = super().plan(wanted, actual, whole=whole)
+        left = len(actual) + sum((c.action == CREATE) - (c.action == DELETE) for c in changes)
+        if whole and actual and not left:
+            raise InputError(
+                f"this would remove the last {self.spec.kind}",
+                where=self.spec.option,
+                hint=f"Name at least one node with a {self.spec.kind}. Nothing was changed.",
+            )
+        return sorted(changes, key=lambda change: change.action == DELETE)
 
     def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
         """All daemons of this kind."""
@@ -102,7 +121,7 @@ class Monitors(Daemons):
     serving = frozenset({"running"})
 
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
-        """Additions before removals: the last monitor cannot be removed. The number that is left must be odd."""
+        """The number that is left must be odd."""
         changes = super().plan(wanted, actual, whole=whole)
         number = len(actual) + sum((c.action == CREATE) - (c.action == DELETE) for c in changes)
         named = sum(want.state == PRESENT for want in wanted)
@@ -113,7 +132,7 @@ class Monitors(Daemons):
                 where=self.spec.option,
                 hint="Name an odd number of nodes (3, or 5), or say allow_even: true.",
             )
-        return sorted(changes, key=lambda change: change.action == DELETE)
+        return changes
 
 
 class Managers(Daemons):

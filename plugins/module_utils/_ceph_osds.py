@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._api import Api, Result
-from ._ceph import HERE, check_nodes, members, read
+from ._ceph import HERE, members, read
+from ._ceph_osd_removal import osds_in, removals, remove
 from ._disks import Disk, behind_controller, check_devices, choose, describe
 from ._errors import ApiError, ApplyError, InputError, QuorateError, StateError
 from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, Change, raise_all
 from ._pure.lists import natural_key, natural_sorted
+from ._spec import PRESENT
 from ._values import plain_text
 from ._wait import wait_until
 
@@ -26,7 +28,10 @@ OSD = "OSD"
 
 ELEMENT: dict[str, Any] = {
     "node": {"type": "str", "required": True},
-    "devices": {"type": "raw", "required": True},
+    "devices": {"type": "raw"},
+    "id": {"type": "int"},
+    "state": {"type": "str", "choices": ["present", "absent", "ignore"], "default": "present"},
+    "allow_undersized": {"type": "bool", "default": False},
     "device_class": {"type": "str"},
     "encrypted": {"type": "bool"},
     "db_device": {"type": "str"},
@@ -65,7 +70,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
 
 
 class Osds:
-    """OSDs of a cluster. They are never removed here: that needs data to move first."""
+    """OSDs of a cluster."""
 
     def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
         self.api = api
@@ -76,27 +81,37 @@ class Osds:
         places = self._places()
         disks = self._disks(natural_sorted({place.node for place in places}))
         changes = self._plan(places, disks)
+        gone = removals(self.api, self.params["osds"])
         if changes:
             read(self.api, f"{HERE}/osd", "osds")
         if changes and not self.api.check_mode:
             self._apply(changes)
             self._wait_until_up(changes)
-        return self.api.result(changes)
+        if gone and not self.api.check_mode:
+            # new ones first: the data of those that go needs a place
+            remove(self.api, gone, float(self.params["timeout"]))
+        return self.api.result([*changes, *gone])
 
     def _places(self) -> list[Place]:
         places: list[Place] = []
         errors: list[QuorateError] = []
         for index, element in enumerate(self.params["osds"]):
             where = f"osds[{index}] ({element['node']})"
+            if element.get("state", PRESENT) != PRESENT:
+                continue
             try:
+                if element.get("devices") is None:
+                    raise InputError("say which devices", where=where)
                 check_devices(element["devices"], where)
                 if element["node"] == EVERY:
                     if self.api.check_mode and len(self.api.nodes) == 1:
                         self.api.unknown.append(f"{where}: nodes that join the cluster later are not known yet")
                     places += [Place(node, element, where) for node in members(self.api)]
                     continue
-                check_nodes(self.api, {element["node"]: where})
-                if element["node"] in self.api.nodes:
+                self.api.check_reference("node", element["node"], where)
+                if element["node"] in self.api.nodes and not self.api.online(element["node"]):
+                    self.api.warn(f"{where}: the node is offline, its disks cannot be looked at")
+                elif element["node"] in self.api.nodes:
                     places.append(Place(element["node"], element, where))
             except QuorateError as error:
                 errors.append(error)
@@ -183,14 +198,6 @@ class Osds:
         return missing
 
 
-def osds_in(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The OSDs of a tree as GET …/ceph/osd answers it, whatever is between them and the root."""
-    found = [tree] if tree.get("type") == "osd" else []
-    for child in tree.get("children") or ():
-        found += osds_in(child)
-    return found
-
-
 def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[str]:
     """The disks of a node that are to get an OSD and have none; those that are meant are added to ``taken``.
 
@@ -200,7 +207,10 @@ def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[
     with_osd = {str(disk["devpath"]) for disk in disks if int(disk.get("osdid", -1)) >= 0}
     free = [disk for disk in disks if str(disk["devpath"]) not in with_osd]
     if isinstance(devices, list):
-        wanted = [path for path in devices if path not in with_osd]
+        # whatever name was used for it: a disk is one disk
+        known = {str(disk["by_id_link"]): str(disk["devpath"]) for disk in disks if disk.get("by_id_link")}
+        named = [known.get(path, path) for path in devices]
+        wanted = [path for path in named if path not in with_osd]
         chosen = choose(free, wanted, taken, place.node, place.where) if wanted else []
     else:
         chosen = _by_properties(disks, with_osd, devices, place, taken)

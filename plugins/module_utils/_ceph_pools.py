@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from ._ceph import HERE, read
-from ._ceph_osds import osds_in
+from ._ceph_crush import crush_map
 from ._collection import Collection
 from ._errors import InputError, QuorateError, StateError
-from ._plan import CREATE, DELETE, Change, Wanted, raise_all
+from ._plan import CREATE, DELETE, UPDATE, Change, Wanted, raise_all
+from ._pure.crush_map import CrushMap
 from ._pure.units import format_size, parse_size
 from ._spec import ABSENT, IGNORE, Field, Item, Key, Spec
 from ._values import BOOLEAN, INTEGER, NUMBER, Form
@@ -46,6 +47,7 @@ POOLS = Spec(
         Field("target_size_ratio", NUMBER),
         Field("storage", BOOLEAN, initial=False, listed=False, sent=False),
         Field("allow_data_loss", BOOLEAN, initial=False, listed=False, sent=False),
+        Field("allow_undersized", BOOLEAN, initial=False, listed=False, sent=False),
         Field("destroy", BOOLEAN, initial=False, listed=False, sent=False),
     ),
 )
@@ -97,7 +99,10 @@ class Pools(Collection):
 
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
         """A change must leave the pool as safe as a new one would have to be."""
-        changes = [self._with_reset(change) for change in super().plan(wanted, actual, whole=whole)]
+        changes = super().plan(wanted, actual, whole=whole)
+        if any("min_size" in change.set for change in changes if change.action == UPDATE) and self._lacks_a_site():
+            changes = [kept for change in changes if (kept := _without_min_size(change)) is not None]
+        changes = [self._with_reset(change) for change in changes]
         if not whole:
             return changes
         errors: list[QuorateError] = []
@@ -109,22 +114,22 @@ class Pools(Collection):
         return changes
 
     def check(self, changes: Sequence[Change]) -> None:
-        """A new pool needs as many hosts with OSDs as copies, or it never gets healthy."""
+        """A pool needs as many failure domains with OSDs as copies, or it never gets healthy."""
         super().check(changes)
-        growing = [change for change in changes if change.action != DELETE and "size" in {**change.item, **change.set}]
-        if not growing:
+        growing = [
+            change for change in changes if change.action != DELETE and {"size", "crush_rule"} & change.set.keys()
+        ]
+        growing += [change for change in changes if change.action == CREATE and change not in growing]
+        present = crush_map(self.api, "pools") if growing else None
+        if present is None:
             return
-        tree = read(self.api, f"{HERE}/osd", "pools")
-        if tree is None:
-            return
-        hosts = {str(osd.get("host")) for osd in osds_in(tree["root"])}
+        errors: list[QuorateError] = []
         for change in growing:
-            size = int(change.item.get("size") or 3)
-            if size > len(hosts) and not self.api.check_mode:
-                self.api.warn(
-                    f"{change.where}: size {size} needs {size} hosts with OSDs, there are {len(hosts)}; "
-                    "the pool stays undersized until there are more"
-                )
+            why = too_few_domains({**change.actual, **change.item, **change.set}, present)
+            if why and not change.item.get("allow_undersized"):
+                hint = "Make more OSDs first, or say allow_undersized: true on the pool."
+                errors.append(StateError(why, where=change.where, hint=f"{hint} Nothing was changed."))
+        raise_all(errors)
 
     def create(self, change: Change) -> None:
         """POST; a storage of the same name comes with it if it is wanted."""
@@ -144,11 +149,41 @@ class Pools(Collection):
         params = {"remove_storages": 1}
         self.finish(self.api.client.delete(POOLS.fill(POOLS.item_path, change.actual), params), change)
 
+    def _lacks_a_site(self) -> bool:
+        """Whether the monitors have lowered min_size themselves because a site is gone: that is theirs to restore."""
+        checks = self.api.client.get("/cluster/ceph/status")["health"].get("checks") or {}
+        return bool({"DEGRADED_STRETCH_MODE", "RECOVERING_STRETCH_MODE"} & checks.keys())
+
     def _with_reset(self, change: Change) -> Change:
         """A new size resets min_size on the server, so it is sent along (facts §11.2)."""
         if change.action in (CREATE, DELETE) or "size" not in change.set or "min_size" in change.set:
             return change
         return replace(change, set={**change.set, "min_size": change.actual.get("min_size", 2)})
+
+
+def _without_min_size(change: Change) -> Change | None:
+    if change.action != UPDATE or "min_size" not in change.set:
+        return change
+    rest = {name: value for name, value in change.set.items() if name != "min_size"}
+    before = {name: value for name, value in change.before.items() if name != "min_size"}
+    after = {name: value for name, value in change.after.items() if name != "min_size"}
+    return replace(change, set=rest, before=before, after=after) if rest or change.unset else None
+
+
+def too_few_domains(pool: Mapping[str, Any], present: CrushMap) -> str:
+    """Why a pool's copies do not find different places; empty if they do."""
+    rule = present.rules.get(str(pool.get("crush_rule") or "replicated_rule"))
+    if rule is None or not rule.steps:
+        return ""
+    size, domain = int(pool.get("size") or 3), rule.steps[-1][2]
+    places = set()
+    for name in present.below(rule.root):
+        if name in present.devices and rule.device_class in (None, present.devices[name]):
+            places.add(name if domain == "osd" else present.location(name).get(domain, ""))
+    if size <= len(places - {""}):
+        return ""
+    of_class = f" of class {rule.device_class}" if rule.device_class else ""
+    return f"size {size} needs {size} {domain}s with OSDs{of_class}, there are {len(places - {''})}"
 
 
 def _flat(pool: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._ceph_pools import unsafe
+from ._ceph_stretch import problem_of_sites
 from ._site_nodes import Node
 
 
@@ -31,7 +32,33 @@ def ceph_problems(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[s
             )
             + ". Name an odd number of nodes, at best 3 or 5."
         )
+    yield from _site_problems(variables["pve_ceph"], [str(name) for name in monitors], nodes)
     yield from _pools(variables, len({*known}))
+
+
+def _site_problems(ceph: Mapping[str, Any], monitors: list[str], nodes: list[Node]) -> Iterator[str]:
+    """Sites of which one cannot be lost."""
+    stretch = ceph.get("stretch")
+    sites = {node["name"]: node["site"] for node in nodes if "site" in node}
+    known = {name: sites[name] for name in monitors if name in sites}
+    if stretch:
+        missing = [name for name in monitors if name not in sites]
+        if missing:
+            yield f"pve_ceph.stretch: say where {', '.join(missing)} stands (pve_site of the host)."
+        elif problem := problem_of_sites(known, str(stretch.get("tiebreaker"))):
+            yield (
+                f"pve_ceph.stretch: {problem}. Put a monitor in a third place, and name its node as "
+                "pve_ceph.stretch.tiebreaker."
+            )
+        return
+    counts = {site: list(known.values()).count(site) for site in {*sites.values()}}
+    if len(counts) == 2 and len({*known}) == len(monitors) and not ceph.get("accept_site_loss"):
+        one, other = sorted(counts)
+        yield (
+            f"pve_ceph_monitors: the nodes stand in {one} and {other}, with {counts[one]} and {counts[other]} "
+            "monitors: the loss of the site with more of them, or of either if they are as many, stops Ceph. Put a monitor in a "
+            "third place (pve_ceph.stretch), or say pve_ceph.accept_site_loss: true."
+        )
 
 
 def _pools(variables: Mapping[str, Any], hosts: int) -> Iterator[str]:

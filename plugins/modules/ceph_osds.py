@@ -2,20 +2,22 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Make OSDs on disks."""
+"""Make OSDs on disks, and remove them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ceph_osds
-short_description: Create Ceph OSDs on the disks of a Proxmox VE cluster
+short_description: Create and remove Ceph OSDs on the disks of a Proxmox VE cluster
 version_added: 0.1.0
 author: [Quorate contributors (@quorate)]
 description:
   - Makes an OSD on every listed disk, one after another on a node and side by side over the nodes, and waits until they
     are up and in.
   - A disk that is in use by anything else, or behind a RAID controller, is an error that names it; nothing is wiped.
-  - OSDs are never removed here; that takes moving their data first.
+  - An OSD is removed when its data is elsewhere; it is taken out, emptied, checked for being safe to destroy, stopped
+    and destroyed, after the new ones are made. What leaves a pool without places for its copies is refused.
+  - A node that is offline is passed over with a warning.
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
@@ -32,11 +34,23 @@ options:
         required: true
       devices:
         description:
-          - The disks. Either a list of C(/dev/...) paths, or a dictionary that chooses by C(model), C(vendor),
+          - The disks, needed unless one is removed. Either a list of C(/dev/...) paths (by any of their names), or a
+            dictionary that chooses by C(model), C(vendor),
             C(serial) (shell patterns), C(type) (V(ssd), V(hdd), V(nvme)), C(min_size), C(max_size) (such as V(900G)).
           - With C(count), that many of the node's matching disks have an OSD in the end; without, all of them.
         type: raw
-        required: true
+      id:
+        description: Number of the OSD that is to be removed.
+        type: int
+      state:
+        description: With V(absent) the OSD O(osds[].id) is removed. With V(ignore) the element counts as not written.
+        type: str
+        choices: [present, absent, ignore]
+        default: present
+      allow_undersized:
+        description: Whether the OSD is removed even where pools are left without places for all their copies.
+        type: bool
+        default: false
       device_class:
         description: CRUSH device class; found out by Ceph if it is not given.
         type: str

@@ -14,7 +14,9 @@ author: [Quorate contributors (@quorate)]
 description:
   - Creates, changes and removes pools.
   - A pool in which one failed disk can lose data, or one host that is down stops all writes, is refused unless it says
-    O(pools[].allow_data_loss).
+    O(pools[].allow_data_loss); one with more copies than failure domains that hold OSDs, unless it says
+    O(pools[].allow_undersized).
+  - While Ceph in stretch mode is without a site, its monitors lower C(min_size) themselves; that is left to them.
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
@@ -70,6 +72,10 @@ options:
         default: false
       allow_data_loss:
         description: Whether a pool that one failed disk or host can harm is accepted.
+        type: bool
+        default: false
+      allow_undersized:
+        description: Whether a pool is accepted that has more copies than there are failure domains with OSDs.
         type: bool
         default: false
       destroy:

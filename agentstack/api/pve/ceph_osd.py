@@ -165,10 +165,11 @@ async def destroy(call: Call) -> Json:
     async def work(task: Task) -> None:
         async with host.disks.lock:
             task.log(f"destroy OSD osd.{number}")
+            on_disk = host.ceph.on_disk(osd.device)
             await host.ceph.group.execute("osd_purge", number=number)
             await host.ceph.discard(number)
             task.log("Unmount OSD volumes from  /var/lib/ceph/osd")
-            if cleanup and not any(other.device == osd.device for other in host.ceph.daemons.osds()):
+            if on_disk == [number] and cleanup:
                 task.log(f"wiping block device {osd.device}")
                 signatures.wipe(host.disks.disk(osd.device).image)
 

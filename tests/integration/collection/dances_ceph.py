@@ -66,7 +66,41 @@ DANCES: dict[str, Dance] = {
                 ]
             },
             {"osds": [{"node": "pve2", "devices": {"model": "SSD-A", "count": 1}}]},
+            {"osds": [{"node": "pve2", "id": 3, "state": "absent", "allow_undersized": False}]},
         )
+    ),
+    "ceph_crush": Dance(
+        (
+            {
+                **SSH,
+                "nodes": NODES,
+                "buckets": [
+                    {"name": "dc1", "type": "datacenter", "location": {"root": "default"}, "state": "present"},
+                    {"name": "pve1", "type": "host", "location": {"datacenter": "dc1"}},
+                ],
+                "allow_data_movement": False,
+            },
+            {
+                **SSH,
+                "nodes": NODES,
+                "rules": [
+                    {"name": "fast", "root": "default", "failure_domain": "osd", "device_class": "nvme"},
+                    {"name": "sites", "across": "host", "copies_in_each": 1, "failure_domain": "osd"},
+                ],
+            },
+            {
+                **SSH,
+                "nodes": NODES,
+                "buckets": [
+                    {"name": "pve1", "type": "host", "location": {"root": "default"}},
+                    {"name": "dc1", "type": "datacenter", "state": "absent"},
+                ],
+                "rules": [{"name": "sites", "state": "absent"}],
+            },
+        )
+    ),
+    "ceph_flags": Dance(
+        ({"flags": {"noout": True, "noscrub": True}, "timeout": 60}, {"flags": {"noout": False, "noscrub": False}})
     ),
     "ceph_pools": Dance(
         (
@@ -82,6 +116,7 @@ DANCES: dict[str, Dance] = {
                         "target_size": "10G",
                         "target_size_ratio": 0.2,
                         "storage": True,
+                        "allow_undersized": False,
                     },
                     {**POOL, "name": "scratch", "state": "present"},
                 ],

@@ -30,3 +30,9 @@ def version_of(file: str) -> str:
     """The product version of the cluster that a file's dances need."""
     version: str = getattr(import_module(f".{file}", __package__), "VERSION", "9.2")
     return version
+
+
+def hosts_of(file: str) -> int:
+    """The number of hosts of the cluster that a file's dances need."""
+    number: int = getattr(import_module(f".{file}", __package__), "HOSTS", 2)
+    return number

@@ -1,0 +1,1 @@
+../plugins/filter/ceph_layout.py
