@@ -191,6 +191,8 @@ async def destroy(host: Host, kind: Kind, vmid: int, *, purge: bool, unreference
                 host.storage.free(volid)
         await host.clock.sleep(_CREATE_TIME)
         await host.files.delete(configs.config_path(kind, host.name, vmid))
+        if host.files.exists(firewall := f"firewall/{vmid}.fw"):
+            await host.files.delete(firewall)
     if purge:
         log(f"purging {kind.label} {vmid} from related configurations..")
         await host.replication.forget(vmid)
