@@ -38,7 +38,9 @@ TEXTS = {
 }
 
 _WORK_TIME = 1.0
-_NOT_COPIED = frozenset({"lock", "template", "parent", "snaptime", "snapstate", "vmstate", "runningmachine", "runningcpu"})
+_NOT_COPIED = frozenset(
+    {"lock", "template", "parent", "snaptime", "snapstate", "vmstate", "runningmachine", "runningcpu"}
+)
 
 
 @dataclass(frozen=True)

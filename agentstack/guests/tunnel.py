@@ -35,6 +35,8 @@ PORT = 60000
 
 KEY_FILE = "priv/authkey.key"
 _FRAME = struct.Struct("<QI")
+PIECE = 64 << 10
+"""Bytes that are compared, and sent or not, where only what changed is sent."""
 _NAME_BYTES = 4096
 _LINE_LIMIT = 1 << 20
 
@@ -155,7 +157,7 @@ async def _send(writer: asyncio.StreamWriter, path: Path, sums: Sums | None) -> 
     for file in _files_of(path):
         name = "" if file == path else str(file.relative_to(path))
         _write_frame(writer, file.stat().st_size, name.encode() or b"\0")
-        for offset, data in sparse.extents(file):
+        for offset, data in sparse.extents(file, sparse.CHUNK if sums is None else PIECE):
             check_sum = zlib.crc32(data)
             if sums is not None:
                 if sums.get((name, offset)) == check_sum:

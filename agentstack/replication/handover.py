@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
-from agentstack.guests.tunnel import Handler, Sums, Tunnel
+from agentstack.guests.tunnel import PIECE, Handler, Sums, Tunnel
 from agentstack.replication import transfer
 from agentstack.replication.jobs import REPLICATION_CFG, replicated_volumes, split_id
 from agentstack.sections import Entry
@@ -56,7 +56,7 @@ def _sums(host: Host, volid: str, job: str) -> Sums:
     return {
         ("" if file == path else str(file.relative_to(path)), offset): zlib.crc32(data)
         for file in files
-        for offset, data in sparse.extents(file)
+        for offset, data in sparse.extents(file, PIECE)
     }
 
 

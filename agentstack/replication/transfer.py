@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
-from agentstack.guests.tunnel import Handler, Sums, Tunnel, receive
+from agentstack.guests.tunnel import PIECE, Handler, Sums, Tunnel, receive
 from agentstack.replication.network import replication_network
 from agentstack.storage import sparse
 
@@ -88,7 +88,8 @@ async def run(host: Host, copy: Copy, now: int, log: Callable[[str], None]) -> N
             sent.append(volid)
             before = base
             for step in _chain(host, volid, base, name):
-                await _send(host, tunnel, copy, volid, before, step)
+                total = await _send(host, tunnel, copy, volid, before, step)
+                log(f"total size of {volid}@{step} is {total} bytes")
                 before = step
     except (AgentError, OSError):
         for volid in copy.volumes:
@@ -150,7 +151,8 @@ async def _snapshot(host: Host, copy: Copy, name: str, log: Callable[[str], None
             log("thaw guest filesystem")
 
 
-async def _send(host: Host, tunnel: Tunnel, copy: Copy, volid: str, base: str | None, name: str) -> None:
+async def _send(host: Host, tunnel: Tunnel, copy: Copy, volid: str, base: str | None, name: str) -> int:
+    """Returns the number of bytes of data that went over."""
     path = _snapshot_path(host, volid, name)
     sums: Sums | None = None
     if base is not None and path.is_file():
@@ -161,7 +163,7 @@ async def _send(host: Host, tunnel: Tunnel, copy: Copy, volid: str, base: str | 
         # what was removed from a directory is not in what is sent: it is always sent whole
         base = None
     begun = host.clock.elapsed()
-    total = await tunnel.ask(
+    total: int = await tunnel.ask(
         {
             **{"do": "replica-receive", "volume": volid, "base": base, "snapshot": name, "vmid": copy.vmid},
             **{"size": path.stat().st_size, "directory": path.is_dir()},
@@ -171,6 +173,7 @@ async def _send(host: Host, tunnel: Tunnel, copy: Copy, volid: str, base: str | 
     )
     if copy.rate:
         await host.clock.sleep(max(0.0, total / (copy.rate * MEGABYTE) - (host.clock.elapsed() - begun)))
+    return total
 
 
 def _snapshot_path(host: Host, volid: str, name: str) -> Path:
@@ -183,8 +186,8 @@ def _unless_holes_grew(before: Path, after: Path) -> Sums | None:
 
     None if something that had data has none any more: a hole is not sent, so the whole has to be.
     """
-    sums: Sums = {("", offset): zlib.crc32(data) for offset, data in sparse.extents(before)}
-    present = {offset for offset, _ in sparse.extents(after)}
+    sums: Sums = {("", offset): zlib.crc32(data) for offset, data in sparse.extents(before, PIECE)}
+    present = {offset for offset, _ in sparse.extents(after, PIECE)}
     return None if any(offset not in present for _, offset in sums) else sums
 
 

@@ -26,8 +26,8 @@ def allocated(path: Path) -> int:
     return os.lstat(path).st_blocks * 512 if path.exists() else 0
 
 
-def extents(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The data of a file as (offset, bytes) pieces of at most CHUNK bytes; holes are left out."""
+def extents(path: Path, piece: int = CHUNK) -> Iterator[tuple[int, bytes]]:
+    """The data of a file as (offset, bytes) pieces that end at multiples of `piece` bytes; holes are left out."""
     with path.open("rb", buffering=0) as file:
         end = os.fstat(file.fileno()).st_size
         position = 0
@@ -37,8 +37,10 @@ def extents(path: Path) -> Iterator[tuple[int, bytes]]:
             except OSError:  # no data behind this position
                 return
             stop = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            for offset in range(start, stop, CHUNK):
-                yield offset, os.pread(file.fileno(), min(CHUNK, stop - offset), offset)
+            while start < stop:
+                end_of_piece = min(start - start % piece + piece, stop)
+                yield start, os.pread(file.fileno(), end_of_piece - start, start)
+                start = end_of_piece
             position = stop
 
 
