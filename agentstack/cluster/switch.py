@@ -39,7 +39,7 @@ class Switch:
         self.clock = clock
         self.ports: dict[str, Port] = {}
         """By host name: ports with a station."""
-        self.ether = Ether(cabling, clock, self.ports, self._turned, self._show_links)
+        self.ether = Ether(cabling, clock, self.ports, self._turned, self._links_changed)
         self.order = Sequencer(self.ports, self.ether.torn, self.ether.delay)
         self.echo = Echo(cabling)
         self._conf = 0
@@ -151,8 +151,6 @@ class Switch:
 
     def _survey(self) -> None:
         self.ether.survey()
-        for view in self._views():
-            self.order.flush(view)
 
     def _turned(self, linked: bool) -> None:
         """Two stations have begun, or ceased, to count each other as reachable."""
@@ -231,7 +229,10 @@ class Switch:
         for port in ports:
             port.send({"t": "view", "conf": view.conf, "ring": view.ring, "members": members, "group": sorted(group)})
 
-    def _show_links(self) -> None:
+    def _links_changed(self) -> None:
+        # what waited for a link that works can go now
+        for view in self._views():
+            self.order.flush(view)
         for host, port in self.ports.items():
             links = self.ether.links(host)
             if links != port.links:
