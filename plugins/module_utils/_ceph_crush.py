@@ -128,8 +128,12 @@ class Crush:
         return sorted(changes, key=lambda change: (order.index(change.action), -change.item["level"]))
 
     def _check_empty(self, present: CrushMap, name: str, where: str) -> None:
-        named = {str(element["name"]) for _, element in self._wanted("buckets") if element["state"] == ABSENT}
-        kept = [each for each in present.buckets[name].items if each not in named]
+        leaving = {
+            str(element["name"])
+            for _, element in self._wanted("buckets")
+            if element["state"] == ABSENT or (element["location"] and name not in element["location"].values())
+        }
+        kept = [each for each in present.buckets[name].items if each not in leaving]
         if kept:
             raise StateError(
                 f"{name} holds {', '.join(sorted(kept))}", where=where, hint="Move or remove what is in it first."

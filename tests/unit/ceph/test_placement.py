@@ -9,9 +9,9 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentstack.ceph.commands import apply
 from agentstack.ceph.crush import Bucket, Tree, stable_mod
 from agentstack.ceph.health import Situation, checks, overall
-from agentstack.ceph.commands import apply
 from agentstack.ceph.maps import ClusterMap, Monitor, Pool
 from agentstack.ceph.peering import placement_groups, states
 from agentstack.ceph.placement import mapping
