@@ -9,6 +9,7 @@ from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
+from agentstack.backup import restore
 from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
 from agentstack.guests import create, migrate, operations, snapshots, update
@@ -72,6 +73,8 @@ def register(kind: Kind) -> None:
     @pve("POST", path)
     async def create_guest(call: Call) -> Json:
         vmid = call["vmid"]
+        if restore.archive_of(kind, call.params) is not None:
+            return restore.begin(call.host, call.identity, kind, call.params)
         create.check_create(call.host, call.identity, kind, vmid, call.params)
 
         async def work(task: Task) -> None:
