@@ -88,6 +88,9 @@ async def copied(host: Host, guest: Guest) -> AsyncIterator[Guest]:
             await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in guest.images])
             images = [Image(STREAM, "", stream.stat().st_size, stream)]
         else:
+            for image in guest.images:
+                # what lies on other hosts is fetched as it is at this moment
+                host.storage.path(image.volume)
             images = [await asyncio.to_thread(_copy, image, folder / image.key) for image in guest.images]
         yield replace(guest, images=tuple(images))
     finally:
