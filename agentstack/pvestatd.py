@@ -9,6 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
+from agentstack.rrd import History
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -27,6 +28,8 @@ BASE_MEMORY = 3 << 29
 
 IDLE_CPU = 0.01
 
+_NO_FIGURES = frozenset({"vmid", "pid", "template"})
+
 
 class Statd:
     """The status daemon of a node; remembers what offline nodes said last, as the round-robin files do."""
@@ -35,6 +38,8 @@ class Statd:
         self.host = host
         self._last: dict[str, dict[str, Any]] = {}
         self._loop: asyncio.Task[None] | None = None
+        self.history = History()
+        """What the nodes said over time."""
         self._booted = host.clock.elapsed()
 
     async def start(self) -> None:
@@ -65,6 +70,17 @@ class Statd:
         await cluster.broadcast(STORAGES, self.host.storage.statuses())
         for view in cluster.nodes():
             self.status_of(view.name)
+            self._keep(view.name)
+
+    def _keep(self, node: str) -> None:
+        """Take down what a node says of itself at this moment, for whoever asks how it was."""
+        now, cluster = self.host.clock.now(), self.host.cluster
+        self.history.add(f"node/{node}", now, cluster.kv(node, NODE) or {})
+        for row in cluster.kv(node, GUESTS) or []:
+            figures = {key: value for key, value in row.items() if key not in _NO_FIGURES}
+            self.history.add(f"vm/{row['vmid']}", now, figures)
+        for name, row in (cluster.kv(node, STORAGES) or {}).items():
+            self.history.add(f"storage/{node}/{name}", now, {"total": row["total"], "used": row["used"]})
 
     def node(self, guests: list[dict[str, Any]]) -> dict[str, Any]:
         """This node's figures: cpu 0..1, bytes, seconds since boot."""

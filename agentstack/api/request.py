@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from aiohttp import hdrs
+from aiohttp import BodyPartReader, hdrs
 from aiohttp.web import BaseRequest
 
 from agentstack.api.dialect import Dialect
@@ -26,7 +28,7 @@ LARGEST_HEAD = 8 * 1024
 DEEPEST = 512
 """Objects and arrays of a JSON body inside each other, the parser's own limit there."""
 
-_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
+_FORM, _JSON, _MULTIPART = "application/x-www-form-urlencoded", "application/json", "multipart/form-data"
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,13 @@ def credentials(request: BaseRequest, dialect: Dialect) -> Credentials:
     return Credentials(ticket or None, token, request.headers.get("CSRFPreventionToken", ""))
 
 
-async def parameters(request: BaseRequest) -> dict[str, Any]:
-    """Query and body parameters by name; a repeated key gives a list. The query wins over the body."""
+async def parameters(request: BaseRequest, spool: Path | None = None) -> dict[str, Any]:
+    """Query and body parameters by name; a repeated key gives a list. The query wins over the body.
+
+    `spool`: where the file of an upload is put aside; without it no file is taken.
+    """
     _check_head(request)
-    found = await _body(request)
+    found = await _body(request, spool)
     found |= _collect(parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True))
     found.pop("_dc", None)
     return found
@@ -108,7 +113,7 @@ def _check_head(request: BaseRequest) -> None:
         raise unsupported("http header too large")
 
 
-async def _body(request: BaseRequest) -> dict[str, Any]:
+async def _body(request: BaseRequest, spool: Path | None) -> dict[str, Any]:
     if "chunked" in request.headers.get(hdrs.TRANSFER_ENCODING, "").lower():
         raise unsupported("chunked transfer encoding not supported")
     length = request.content_length or 0
@@ -116,9 +121,11 @@ async def _body(request: BaseRequest) -> dict[str, Any]:
         return {}
     if request.method in ("GET", "DELETE"):
         raise unsupported(f"Unexpected content for method '{request.method}'")
+    kind = request.headers.get(hdrs.CONTENT_TYPE, _FORM).partition(";")[0].strip().lower()
+    if kind == _MULTIPART and spool is not None:
+        return await _upload(request, spool)
     if length > LARGEST_BODY:
         raise unsupported("for data too large")
-    kind = request.headers.get(hdrs.CONTENT_TYPE, _FORM).partition(";")[0].strip().lower()
     if kind not in (_FORM, _JSON):
         raise unsupported(f"unexpected content type '{kind}'", status=506)
     text = (await request.read()).decode(errors="replace")
@@ -142,6 +149,23 @@ def _depth(document: Any) -> int:
         depth += 1
         level = [inner for found in level for inner in (found.values() if isinstance(found, dict) else found)]
     return depth
+
+
+async def _upload(request: BaseRequest, spool: Path) -> dict[str, Any]:
+    """The fields of a form with a file; its content goes into a file of its own, however long it is."""
+    found: dict[str, Any] = {}
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            raise unsupported("unable to parse the upload's parts", status=400)
+        if part.filename is None:
+            found[str(part.name)] = await part.text()
+            continue
+        path = spool / f"pveupload-{secrets.token_hex(16)}"
+        with path.open("wb") as stream:
+            while piece := await part.read_chunk(1 << 20):
+                stream.write(piece)
+        found |= {"filename": part.filename, "tmpfilename": f"/var/tmp/{path.name}"}
+    return found
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

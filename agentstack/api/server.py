@@ -148,8 +148,10 @@ class ApiServer:
         verb, path = incoming.method, target.path
         if verb not in request.VERBS:
             raise self.dispatcher.unknown(verb, path)
-        given = await request.parameters(incoming)
         found = self.dispatcher.find(verb, path)
+        if found is not None and _takes_files(found):
+            return await self._take_file(incoming, found)
+        given = await request.parameters(incoming)
         identity = self._identify(incoming, found)
         if found is None:
             raise self.dispatcher.unknown(verb, path)
@@ -164,6 +166,17 @@ class ApiServer:
         sent = {name: value for name, value in raw.items() if name not in found.values}
         return await self.proxy.forward(node, verb, f"/api2/{target.form}{path}", sent, headers)
 
+    async def _take_file(self, incoming: BaseRequest, found: Found) -> Reply | StreamResponse:
+        """An upload: who sends it is asked before the file is taken, and what is refused is not kept."""
+        identity = self._identify(incoming, found)
+        given = await request.parameters(incoming, self.host.root / "var/tmp")
+        try:
+            return await self.dispatcher.execute(found, identity, self.dispatcher.admit(found, identity, given))
+        except AgentError:
+            if "tmpfilename" in given:
+                (self.host.root / "var/tmp" / given["tmpfilename"].rpartition("/")[2]).unlink(missing_ok=True)
+            raise
+
     def _identify(self, incoming: BaseRequest, found: Found | None) -> Identity:
         if found is not None and found.method.user == "world":
             return ANYBODY
@@ -171,7 +184,8 @@ class ApiServer:
         access = self.accounts
         if shown.ticket is not None:
             identity = access.by_ticket(shown.ticket)
-            if incoming.method != "GET" and not access.verify_csrf(identity, shown.csrf):
+            # a form with a file is sent by browsers, which set no headers of their own (facts §3.1)
+            if incoming.method != "GET" and not _takes_files(found) and not access.verify_csrf(identity, shown.csrf):
                 raise Unauthorized("Permission denied - invalid csrf token")
             return identity
         if shown.token is not None:
@@ -216,6 +230,10 @@ class ApiServer:
         if closes:
             response.force_close()
         return response
+
+
+def _takes_files(found: Found | None) -> bool:
+    return found is not None and found.method.verb == "POST" and found.path.endswith("/upload")
 
 
 def _known_privilege(text: str, known: frozenset[str]) -> None:

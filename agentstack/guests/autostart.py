@@ -31,13 +31,19 @@ def startup_order(config: GuestConfig) -> int:
     return int(match[1]) if match else _LAST
 
 
-def _mine(host: Host, vmids: str | None) -> Iterable[tuple[Place, GuestConfig]]:
+def here(host: Host, vmids: str | None) -> Iterable[tuple[Place, GuestConfig]]:
+    """The guests of this node, or those of them that are named."""
     wanted = set(split_list(vmids))
     for place in configs.places(host).values():
-        if place.node != host.name or (wanted and str(place.vmid) not in wanted):
-            continue
-        if not host.manager.manages(f"{place.kind.service}:{place.vmid}"):
+        if place.node == host.name and (not wanted or str(place.vmid) in wanted):
             yield place, configs.load(host, place.kind, place.vmid)
+
+
+def unmanaged(host: Host, vmids: str | None) -> Iterable[tuple[Place, GuestConfig]]:
+    """Those of them that are not HA's business."""
+    return (
+        found for found in here(host, vmids) if not host.manager.manages(f"{found[0].kind.service}:{found[0].vmid}")
+    )
 
 
 def start_all(host: Host, identity: Identity, *, force: bool = False, vmids: str | None = None) -> str:
@@ -46,7 +52,7 @@ def start_all(host: Host, identity: Identity, *, force: bool = False, vmids: str
     async def work(task: Task) -> None:
         chosen = [
             (place, config)
-            for place, config in _mine(host, vmids)
+            for place, config in unmanaged(host, vmids)
             if (force or config.values.get("onboot") == "1") and config.values.get("template") != "1"
         ]
         for place, _ in sorted(chosen, key=lambda found: (startup_order(found[1]), found[0].vmid)):
@@ -65,7 +71,7 @@ def stop_all(host: Host, identity: Identity, *, vmids: str | None = None) -> str
     """Shut the running guests down as a task `stopall`, the last started first; its UPID."""
 
     async def work(task: Task) -> None:
-        chosen = [found for found in _mine(host, vmids) if host.guests.is_running(found[0].vmid)]
+        chosen = [found for found in unmanaged(host, vmids) if host.guests.is_running(found[0].vmid)]
         for place, _ in sorted(chosen, key=lambda found: (-startup_order(found[1]), -found[0].vmid)):
             task.log(
                 f"Stopping {place.kind.label} {place.vmid} (timeout = {operations.DEFAULT_SHUTDOWN_TIMEOUT} seconds)"
@@ -95,5 +101,5 @@ class Autostart:
     async def _when_quorate(self) -> None:
         host = self.host
         await host.files.wait_until(lambda: host.files.quorate and (cluster_of(host) is None or host.files.has_content))
-        if any(config.values.get("onboot") == "1" for _, config in _mine(host, None)):
+        if any(config.values.get("onboot") == "1" for _, config in unmanaged(host, None)):
             start_all(host, Identity(ROOT))
