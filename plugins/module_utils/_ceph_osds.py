@@ -14,8 +14,8 @@ from typing import Any
 from ._api import Api, Result
 from ._ceph import HERE, members, read
 from ._ceph_osd_removal import osds_in, removals, remove
-from ._disks import Disk, behind_controller, check_devices, choose, describe
-from ._errors import ApiError, ApplyError, InputError, QuorateError, StateError
+from ._disks import Disk, check_devices, choose, refuse_controllers
+from ._errors import ApiError, ApplyError, InputError, QuorateError
 from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, Change, raise_all
 from ._pure.lists import natural_key, natural_sorted
@@ -215,13 +215,7 @@ def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[
     else:
         chosen = _by_properties(disks, with_osd, devices, place, taken)
     if not place.element.get("allow_raid_controller"):
-        bad = [describe(disk) for disk in free if str(disk["devpath"]) in chosen and behind_controller(disk)]
-        if bad:
-            raise StateError(
-                f"{', '.join(bad)} on {place.node} is behind a RAID controller, which hides failing disks from Ceph",
-                where=place.where,
-                hint="Switch the controller to HBA (IT) mode, choose other disks, or say allow_raid_controller: true.",
-            )
+        refuse_controllers(free, chosen, place.node, place.where, "Ceph")
     taken.update(chosen, with_osd)
     return sorted(chosen, key=natural_key)
 

@@ -53,6 +53,17 @@ def behind_controller(disk: Disk) -> bool:
     return _CONTROLLERS.search(f"{disk.get('vendor') or ''} {disk.get('model') or ''}") is not None
 
 
+def refuse_controllers(disks: Sequence[Disk], chosen: Collection[str], node: str, where: str, loser: str) -> None:
+    """Raise :class:`StateError` if disks chosen for ``loser`` (ZFS or Ceph) look like logical drives."""
+    bad = [describe(disk) for disk in disks if str(disk["devpath"]) in chosen and behind_controller(disk)]
+    if bad:
+        raise StateError(
+            f"{', '.join(bad)} on {node} is behind a RAID controller, which hides failing disks from {loser}",
+            where=where,
+            hint="Switch the controller to HBA (IT) mode, choose other disks, or say allow_raid_controller: true.",
+        )
+
+
 def check_devices(devices: Any, where: str) -> None:
     """The form of a choice. Raises :class:`InputError`."""
     if isinstance(devices, list):

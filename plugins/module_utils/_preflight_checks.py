@@ -142,7 +142,8 @@ def _disks(site: Site) -> Iterator[Finding]:
             try:
                 chosen = choose(look.disks, pool.get("devices"), taken, look.name, where)
                 taken.update(chosen)
-                yield from _logical(look, chosen, where)
+                if not pool.get("allow_raid_controller"):
+                    yield from _logical(look, chosen, where)
             except QuorateError as error:
                 yield Finding(ERROR, "disks", look.name, error.message, where, error.hint)
         for index, element in enumerate(site.wishes.ceph_osds):

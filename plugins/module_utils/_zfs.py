@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ._collection import Collection
-from ._disks import check_devices, choose
+from ._disks import check_devices, choose, refuse_controllers
 from ._errors import InputError, QuorateError, StateError, VerifyError
 from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, UPDATE, Change, Wanted, plan_changes, raise_all
@@ -42,8 +42,12 @@ POOLS = Spec(
         Field("compression", choices=("on", "off", "gzip", "lz4", "lzjb", "zle", "zstd"), listed=False),
         Field("storage", BOOLEAN, initial=False, listed=False, sent=False),
         Field("destroy", BOOLEAN, initial=False, listed=False, sent=False),
+        Field("allow_raid_controller", BOOLEAN, initial=False, listed=False, sent=False),
     ),
 )
+
+
+_NO_SETTINGS = frozenset({"destroy", "storage", "allow_raid_controller"})
 
 
 class ZfsPools(Collection):
@@ -180,6 +184,8 @@ class ZfsPools(Collection):
                 continue
             try:
                 paths = choose(lists[node], change.item["devices"], taken[node], node, change.where)
+                if not change.item.get("allow_raid_controller"):
+                    refuse_controllers(lists[node], paths, node, change.where, "ZFS")
             except QuorateError as error:
                 errors.append(error)
                 continue
@@ -210,9 +216,8 @@ class ZfsPools(Collection):
 
 def _tidy(change: Change) -> Change:
     """Leave out of what is shown what is no setting of a pool."""
-    return replace(
-        change, after={name: change.after[name] for name in change.after if name not in ("destroy", "storage")}
-    )
+    settings = {name: value for name, value in change.after.items() if name not in _NO_SETTINGS}
+    return replace(change, after=settings)
 
 
 def _storage_change(name: str, nodes: list[str], entry: Mapping[str, Any] | None, where: str) -> Change | None:

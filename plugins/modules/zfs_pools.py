@@ -68,6 +68,10 @@ options:
         description: Must be V(true) for a pool to be destroyed by O(pools[].state=absent).
         type: bool
         default: false
+      allow_raid_controller:
+        description: Whether disks that look like logical drives of a RAID controller are accepted.
+        type: bool
+        default: false
   timeout:
     description: Seconds to wait for one pool to be made.
     type: int

@@ -201,7 +201,18 @@ DANCES: dict[str, Dance] = {
     "zfs_pools": Dance(
         (
             {"pools": [TANK], "timeout": 60},
-            {"pools": [TANK, {"node": "pve2", "name": "spare", "raidlevel": "single", "devices": ["/dev/nvme0n1"]}]},
+            {
+                "pools": [
+                    TANK,
+                    {
+                        "node": "pve2",
+                        "name": "spare",
+                        "raidlevel": "single",
+                        "devices": ["/dev/nvme0n1"],
+                        "allow_raid_controller": True,
+                    },
+                ]
+            },
             {"pools": [{"node": "pve2", "name": "spare", **GONE}, {"node": "*", "name": "tank", **GONE}]},
         )
     ),

@@ -125,6 +125,15 @@ def test_a_storage_in_use_is_not_removed_by_the_way(run: Any) -> None:
     )
 
 
+def test_a_pool_over_a_controllers_drives_is_refused(run: Any) -> None:
+    disk = {"devpath": "/dev/sdb", "size": 1 << 40, "model": "PERC H730 Mini", "vendor": "DELL"}
+    steps = [NODES, get("/nodes/pve1/disks/zfs", []), get("/nodes/pve1/disks/list", [disk], skipsmart=1)]
+    pool = {"node": "pve1", "name": "tank", "raidlevel": "single", "devices": ["/dev/sdb"]}
+    result = run("zfs_pools", steps, pools=[pool])
+    assert "is behind a RAID controller, which hides failing disks from ZFS" in result["msg"]
+    assert run("zfs_pools", steps, check=True, pools=[{**pool, "allow_raid_controller": True}])["changed"]
+
+
 def test_only_what_differs_is_sent(run: Any) -> None:
     changed = {**STORAGES[1], "content": "images", "nodes": None}
     steps = [
