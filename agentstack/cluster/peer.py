@@ -104,6 +104,8 @@ class Peer:
             ) as response:
                 body = await response.json(content_type=None) if response.status < 300 else await _error(response)
                 return response.status, response.reason or "", body
+        except aiohttp.InvalidURL:
+            raise self._unreachable("Name or service not known") from None
         except aiohttp.ServerFingerprintMismatch as error:
             raise FingerprintMismatch(":".join(f"{byte:02X}" for byte in error.got)) from None
         except aiohttp.ClientConnectorError as error:

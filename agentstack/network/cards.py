@@ -69,8 +69,13 @@ class Cards:
 
     def source(self, target: str) -> str:
         """The own address from which an address is reached: the one on its network, else the management address."""
+        try:
+            address = ipaddress.ip_address(target)
+        except ValueError:
+            # a name: the way there is not ours to know
+            return self.host.address
         for own in self.host.addresses.values():
-            if ipaddress.ip_address(target) in ipaddress.ip_network(f"{own}/24", strict=False):
+            if address in ipaddress.ip_network(f"{own}/24", strict=False):
                 return own
         return self.host.address
 
