@@ -33,7 +33,7 @@ def stack(stack_factory: StackFactory) -> RunningStack:
                 "name": "ha",
                 "nodes": list(NAMES),
                 "links": ["ring0", "ring1"],
-                "guests": {100: {"node": "pve3", "disks": ["64M"]}},
+                "guests": {100: {"node": "pve3", "disks": ["64M"], "running": True}},
             }
         },
     )
@@ -193,6 +193,7 @@ def test_pings_meet_what_the_networks_are_like(stack: RunningStack) -> None:
     lost = shell.run(f"ping -c 2 -i 0.2 -W 1 {there['ring0']}")
     assert lost.status == 1
     stack.power("off", "pve2")
+    wait_until(lambda: stack.host("pve2")["power"] == "off")
     assert "Destination Host Unreachable" in shell.run(f"ping -c 1 {there['mgmt']}").out
     stack.power("on", "pve2")
     stack.wait_ready("pve2", 30)

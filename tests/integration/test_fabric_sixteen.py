@@ -77,6 +77,7 @@ def test_seven_without_power_are_not_missed(stack: RunningStack) -> None:
     left = [name for name in NAMES if name not in lost]
     wait_until(lambda: all(views(stack)[name] == left for name in left), PATIENCE)
     Root(stack, "pve1")("POST", "/pools", poolid="nine")
+    wait_until(lambda: all(stack.host(name)["power"] == "off" for name in lost), PATIENCE)
     for name in lost:
         stack.power("on", name)
     wait_until(lambda: views(stack) == dict.fromkeys(NAMES, NAMES), PATIENCE)

@@ -103,6 +103,7 @@ def test_the_other_node_goes_on_alone(stack: RunningStack, lost: str) -> None:
     stack.power("off", lost)
     wait_until(lambda: cluster(stack, left).get("online") == [left] and quorate(stack, left))
     assert cluster(stack, left)["votes"] == 2
+    assert stack.host(lost)["power"] == "off"
     refused = Shell(stack, left).run("pvecm qdevice remove")
     assert refused.err == f"All nodes must be online! Node {lost} is offline, aborting.\n"
     Root(stack, left)("POST", "/pools", poolid=f"without-{lost}")
@@ -115,6 +116,7 @@ def test_the_nodes_go_on_without_it(stack: RunningStack) -> None:
     stack.power("off", "witness")
     wait_until(lambda: [cluster(stack, name).get("votes") for name in NODES] == [2, 2])
     assert quorate(stack, *NODES)
+    wait_until(lambda: stack.host("witness")["power"] == "off")
     stack.power("on", "witness")
     wait_until(lambda: [cluster(stack, name).get("votes") for name in NODES] == [3, 3], 30)
 
