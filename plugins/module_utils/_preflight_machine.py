@@ -130,23 +130,27 @@ def _time_zones(site: Site) -> Iterator[Finding]:
 
 def _repositories(site: Site) -> Iterator[Finding]:
     """A node with the enterprise repository and no subscription gets no updates; nor does one without any."""
+    unpaid, without, unsubscribed = [], [], []
     for look in site.answering:
         subscribed = (look.subscription or {}).get("status") == "active"
         enabled = set(_enabled(look.repositories or {}))
-        if look.subscription is not None and not subscribed and any("enterprise" in each for each in enabled):
-            text = f"{look.name} has the enterprise repository and no subscription: it gets no updates"
-            fix = "Enter the subscription, or use the no-subscription repository."
-            yield Finding(WARNING, "repositories", look.name, text, look.where, fix)
-        elif look.repositories is not None and not enabled:
-            text = f"{look.name} has no repository of Proxmox VE: it gets no updates"
-            yield Finding(WARNING, "repositories", look.name, text, look.where, "Add one.")
-        elif look.subscription is not None and not subscribed:
-            text = f"{look.name} has no subscription"
-            yield Finding(INFO, "subscription", look.name, text, look.where)
-    states = {(look.subscription or {}).get("status") for look in site.answering if look.subscription is not None}
-    if len(states) > 1:
-        text = "some of the nodes have a subscription and others do not"
-        yield Finding(WARNING, "subscription", "", text, "", "Updates would come at different times.")
+        if look.subscription is not None and not subscribed:
+            unsubscribed.append(look.name)
+            unpaid += [look.name] if any("enterprise" in each for each in enabled) else []
+        without += [look.name] if look.repositories is not None and not enabled else []
+    if unpaid:
+        text = f"{', '.join(unpaid)}: the enterprise repository without a subscription gives no updates"
+        fix = "Enter the subscription, or use the no-subscription repository."
+        yield Finding(WARNING, "repositories", unpaid[0], text, "", fix)
+    if without:
+        text = f"{', '.join(without)}: no repository of Proxmox VE, so no updates"
+        yield Finding(WARNING, "repositories", without[0], text, "", "Add one.")
+    if unsubscribed and len(unsubscribed) < sum(look.subscription is not None for look in site.answering):
+        text = f"{', '.join(unsubscribed)}: no subscription, while others have one"
+        fix = "Updates would come at different times."
+        yield Finding(WARNING, "subscription", unsubscribed[0], text, "", fix)
+    elif unsubscribed:
+        yield Finding(INFO, "subscription", unsubscribed[0], f"{', '.join(unsubscribed)}: no subscription")
 
 
 def _enabled(repositories: Mapping[str, Any]) -> Iterator[str]:
