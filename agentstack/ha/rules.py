@@ -68,11 +68,11 @@ def parse_nodes(value: object) -> dict[str, int]:
 
 
 def parse_rules(config: Mapping[str, Mapping[str, object]]) -> RuleSet:
-    """Read the sections of rules.cfg (id -> properties with ``type``); disabled rules are left out."""
+    """Read the sections of rules.cfg (id -> properties with ``type``); one that says ``disable`` at all is left out."""
     node_affinity = {}
     resource_affinity = {}
     for name, section in config.items():
-        if _truth(section.get("disable", 0)):
+        if "disable" in section:
             continue
         resources = frozenset(_words(section.get("resources", "")))
         if section.get("type") == "node-affinity":

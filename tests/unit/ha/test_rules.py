@@ -52,6 +52,7 @@ def test_the_findings_of_one_rule_come_in_the_order_of_the_server() -> None:
         ({"n": on("vm:1", "pve1"), "m": on("vm:2", "pve2"), "a": apart("vm:1,vm:2")}, set()),
         ({"n": on("vm:1,vm:2", "pve1"), "a": apart("vm:1,vm:2")}, {"a"}),
         ({"n": on("vm:1,vm:2", "pve1"), "a": apart("vm:1,vm:2", disable="1")}, set()),
+        ({"n": on("vm:1,vm:2", "pve1"), "a": apart("vm:1,vm:2", disable="0")}, set()),
         ({"n": on("vm:1", "pve1:2,pve2"), "t": together("vm:1,vm:2")}, {"n", "t"}),
         ({"n": on("vm:1", "pve1:2,pve2:2"), "t": together("vm:1,vm:2")}, set()),
     ],
