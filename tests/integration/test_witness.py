@@ -103,7 +103,7 @@ def test_the_other_node_goes_on_alone(stack: RunningStack, lost: str) -> None:
     stack.power("off", lost)
     wait_until(lambda: cluster(stack, left).get("online") == [left] and quorate(stack, left))
     assert cluster(stack, left)["votes"] == 2
-    assert stack.host(lost)["power"] == "off"
+    wait_until(lambda: stack.host(lost)["power"] == "off")
     refused = Shell(stack, left).run("pvecm qdevice remove")
     assert refused.err == f"All nodes must be online! Node {lost} is offline, aborting.\n"
     Root(stack, left)("POST", "/pools", poolid=f"without-{lost}")
