@@ -20,9 +20,9 @@ from agentstack.ceph.daemons import KINDS, Daemons, LocalOsd
 from agentstack.ceph.datamap import excerpt
 from agentstack.ceph.dataplane import DataPlane
 from agentstack.ceph.health import Situation
-from agentstack.ceph.maps import TYPES, ClusterMap, Monitor
-from agentstack.ceph.quorum import MonitorGroup, Unreachable
-from agentstack.ceph.stretch import next_step
+from agentstack.ceph.judge import judge
+from agentstack.ceph.maps import ClusterMap, Monitor
+from agentstack.ceph.quorum import GRACE, MonitorGroup, Unreachable
 from agentstack.cluster import fabric
 from agentstack.errors import AgentError
 
@@ -43,10 +43,6 @@ SERVICES = "ceph-services"
 """Key under which each host tells the others about its daemons."""
 TICK = 5.0
 """Seconds between two looks of the leading monitor at what has become of daemons."""
-DOWN_OUT = 600.0
-"""Seconds after which an OSD that is down is marked out (mon_osd_down_out_interval)."""
-DOWN_OUT_LIMIT = "rack"
-"""Nothing is marked out when all below such a bucket, or a bigger one, is down (mon_osd_down_out_subtree_limit)."""
 COUNT_PERIOD = 1.0
 """Real seconds between two counts of what lies on the OSDs."""
 RELEASES = {"quincy": "17.2.8", "reef": "18.2.7", "squid": "19.2.3", "tentacle": "20.2.0"}
@@ -70,6 +66,8 @@ class Ceph:
         self._published: tuple[object, ...] = ()
         self._counted = 0.0
         self._counts: dict[str, Any] = {"stats": {}, "used": {}}
+        self._silent_since: dict[str, float] = {}
+        """Host -> stack seconds since when its OSDs have not answered on the cluster network."""
         self._starting: asyncio.Task[None] | None = None
         self._joined = False
         self._loop: asyncio.Task[None] | None = None
@@ -290,16 +288,20 @@ class Ceph:
                 await self._boot_osds()
                 await self._register_managers()
                 if self.group.leader_host == self.host.name:
-                    await self._judge()
+                    await judge(self.group, self.host.clock, self._news_of)
                 await self._tell()
             except AgentError as error:
                 log.info("ceph: %s", error)
+
+    def _news_of(self, host: str) -> dict[str, Any]:
+        return self.host.cluster.kv(host, SERVICES) or {}
 
     async def _tell(self) -> None:
         if self.installed is not None and self.host.files.mounted:
             news: dict[str, Any] = {str(kind): self.daemons.names(kind) for kind in KINDS}
             await self._count()
             news |= {"version": self.version, "host": self.host.name, "clock": self.host.clock.offset, **self._counts}
+            news["silent"] = self._silent()
             if news != self.host.cluster.kv(self.host.name, SERVICES):
                 await self.host.cluster.broadcast(SERVICES, news)
 
@@ -313,6 +315,25 @@ class Ceph:
                 "stats": {name: list(each) for name, each in stats.items()},
                 "used": {str(number): size for number, size in used.items()},
             }
+
+    def _reached(self, host: str) -> bool:
+        """Whether heartbeats of this host's OSDs get through to another host's, and back."""
+        if self.plane is None or host not in self.plane.addresses:
+            return True
+        return all(self.host.network.reaches(address) for address in self.plane.addresses[host])
+
+    def _silent(self) -> list[str]:
+        """Hosts whose OSDs should answer and have not for the time of grace, as OSDs report it to the monitors."""
+        cluster, now = self.group.cluster, self.host.clock.elapsed()
+        hosts = {osd.host for osd in cluster.osds.values() if osd.up} - {self.host.name} if cluster else set()
+        gone = {host for host in hosts if not self._reached(host)}
+        self._silent_since = {host: self._silent_since.get(host, now) for host in gone}
+        return sorted(host for host, since in self._silent_since.items() if now - since >= GRACE)
+
+    def _healthy(self, cluster: ClusterMap) -> bool:
+        """Whether enough other OSDs answer for one to boot (osd_heartbeat: a third of the peers)."""
+        others = {osd.host for osd in cluster.osds.values() if osd.up} - {self.host.name}
+        return 3 * sum(self._reached(host) for host in others) >= len(others)
 
     async def _open_stores(self) -> None:
         """Have the objects of those OSDs open that run here."""
@@ -335,7 +356,8 @@ class Ceph:
                 continue
             known, serves = cluster.osds[osd.number], self.serves(osd)
             boot = f"{self.boot}{self.daemons.starts('osd', str(osd.number))}"
-            if serves and "noup" not in cluster.flags and (not known.up or known.boot != boot):
+            boots = "noup" not in cluster.flags and self._healthy(cluster)
+            if serves and boots and (not known.up or known.boot != boot):
                 await self.group.execute("osd_up", number=osd.number, boot=boot)
             elif not serves and known.up:
                 await self.group.execute("osd_down", number=osd.number, now=self.host.clock.now())
@@ -349,54 +371,6 @@ class Ceph:
                 await self.group.execute("manager_add", name=name, host=self.host.name)
             elif not self.daemons.runs("mgr", name) and name in cluster.managers:
                 await self.group.execute("manager_remove", name=name)
-
-    async def _judge(self) -> None:
-        """What the leading monitor does: mark daemons down whose host is gone, fail managers over, mark OSDs out."""
-        cluster = await self.group.maps()
-        alive, now = self.group.hosts(), self.host.clock.now()
-        for osd in list(cluster.osds.values()):
-            if osd.up and osd.host not in alive and "nodown" not in cluster.flags:
-                await self.group.execute("osd_down", number=osd.id, now=now)
-        for number in self._overdue(cluster, now):
-            await self.group.execute("osd_out", number=number, automatic=True)
-        quorum = self.group.quorum()
-        step = next_step(cluster, [monitor for name, monitor in cluster.monitors.items() if name in quorum])
-        if step is not None:
-            await self.group.execute("stretch_step", step=step)
-        standing = sorted(name for name, host in cluster.managers.items() if host in alive)
-        if cluster.active_manager not in standing:
-            chosen = standing[0] if standing else None
-            if chosen != cluster.active_manager:
-                await self.group.execute("manager_active", name=chosen)
-
-    def _overdue(self, cluster: ClusterMap, now: float) -> list[int]:
-        """The OSDs that have been down for so long that their data is to be kept elsewhere."""
-        options = {**cluster.config.get("global", {}), **cluster.config.get("mon", {})}
-        interval = float(options.get("mon_osd_down_out_interval", DOWN_OUT))
-        if "noout" in cluster.flags or not interval:
-            return []
-        limit = options.get("mon_osd_down_out_subtree_limit", DOWN_OUT_LIMIT)
-        return [
-            osd.id
-            for osd in cluster.osds.values()
-            if not osd.up
-            and osd.included
-            and osd.down_since is not None
-            and (now - osd.down_since) * self.host.clock.scale > interval
-            and not _all_down(cluster, osd.bucket, limit)
-        ]
-
-
-def _all_down(cluster: ClusterMap, bucket: int | None, limit: str) -> bool:
-    """Whether nothing lives below one of the buckets of that type, or a bigger one, above a place."""
-    while bucket is not None:
-        found = cluster.buckets[bucket]
-        if TYPES[limit] <= TYPES[found.type] < TYPES["root"]:
-            below = (osd for osd in cluster.osds.values() if cluster.bucket_above(osd.bucket, found.type) == found)
-            if not any(osd.up for osd in below):
-                return True
-        bucket = found.parent
-    return False
 
 
 def new_fsid() -> str:

@@ -10,15 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentstack.ceph import crush_file, crush_text
-from agentstack.ceph.crush import hash_name
-from agentstack.ceph.crush_commands import rule_document
-from agentstack.ceph.documents import monmap, osd_df, osd_dump, osd_tree, pg_dump
+from agentstack.ceph.documents import monmap
 from agentstack.ceph.health import checks, overall
 from agentstack.ceph.maps import ClusterMap
-from agentstack.ceph.peering import placement_groups
-from agentstack.ceph.placement import seed_of
-from agentstack.ceph.safety import ok_to_stop, safe_to_destroy
 from agentstack.ceph.status import health, status
 from agentstack.errors import AgentError
 from agentstack.host import Host
@@ -141,7 +135,7 @@ def _options(argv: list[str]) -> tuple[list[str], dict[str, str]]:
     return words, options
 
 
-def _json(document: Any, text: str | None = None) -> Said:
+def as_json(document: Any, text: str | None = None) -> Said:
     return Said(json.dumps(document, indent=4) if text is None else text, document)
 
 
@@ -164,7 +158,7 @@ async def _status(asked: Request) -> Said:
         f"    objects: {document['pgmap']['num_objects']} objects, {document['pgmap']['data_bytes']} B",
         *(f"    pgs:     {row['count']} {row['state_name']}" for row in document["pgmap"]["pgs_by_state"]),
     ]
-    return _json(document, "\n".join(lines))
+    return as_json(document, "\n".join(lines))
 
 
 @answers("health", "health detail")
@@ -173,7 +167,7 @@ async def _health(asked: Request) -> Said:
     lines = [f"{overall(found)} {'; '.join(check.summary for check in found)}".rstrip()]
     for check in found if asked.words == ["detail"] else ():
         lines += [f"[{check.severity[7:]}] {check.code}: {check.summary}", *(f"    {line}" for line in check.detail)]
-    return _json(health(found), "\n".join(lines))
+    return as_json(health(found), "\n".join(lines))
 
 
 @answers("versions")
@@ -183,19 +177,19 @@ async def _versions(asked: Request) -> Said:
     counts = {"mon": len(cluster.monitors), "mgr": len(cluster.managers), "osd": len(cluster.osds)}
     document: dict[str, Any] = {kind: {name: count} for kind, count in counts.items() if count}
     document["overall"] = {name: sum(counts.values())}
-    return _json(document)
+    return as_json(document)
 
 
 @answers("fsid")
 async def _fsid(asked: Request) -> Said:
-    return _json({"fsid": asked.cluster.fsid}, asked.cluster.fsid)
+    return as_json({"fsid": asked.cluster.fsid}, asked.cluster.fsid)
 
 
 @answers("df")
 async def _df(asked: Request) -> Said:
     document = status(asked.cluster, asked.host.ceph.situation(asked.cluster), 0)["pgmap"]
     names = {"total_bytes": "bytes_total", "total_avail_bytes": "bytes_avail", "total_used_raw_bytes": "bytes_used"}
-    return _json({"stats": {shown: document[name] for shown, name in names.items()}})
+    return as_json({"stats": {shown: document[name] for shown, name in names.items()}})
 
 
 # --- monitors -----------------------------------------------------------------------------------------------------
@@ -207,7 +201,7 @@ async def _mon_dump(asked: Request) -> Said:
     lines = [f"fsid {asked.cluster.fsid}", f"election_strategy: {document['election_strategy']}"]
     lines += [f"{mon['rank']}: {mon['public_addr']} mon.{mon['name']}; crush_location {mon['crush_location']}"
               for mon in document["mons"]]  # fmt: skip
-    return _json(document, "\n".join(lines))
+    return as_json(document, "\n".join(lines))
 
 
 @answers("mon stat", "quorum_status")
@@ -220,7 +214,7 @@ async def _quorum(asked: Request) -> Said:
         "quorum_leader_name": leader,
         "monmap": monmap(asked.cluster, group.quorum()),
     }
-    return _json(document)
+    return as_json(document)
 
 
 @answers("mon ok-to-stop")
@@ -250,286 +244,6 @@ async def _stretch(asked: Request) -> Said:
     return Said()
 
 
-# --- OSDs ---------------------------------------------------------------------------------------------------------
-
-
-@answers("osd tree")
-async def _tree(asked: Request) -> Said:
-    document = osd_tree(asked.cluster)
-    lines = ["ID  CLASS  WEIGHT   TYPE NAME       STATUS  REWEIGHT"]
-    tree = asked.cluster.tree()
-    for node in document["nodes"]:
-        weight = node["crush_weight"] if node["type"] == "osd" else tree.buckets[node["id"]].weight
-        state = f"{node['status']:>6}  {node['reweight']:.5f}" if node["type"] == "osd" else ""
-        name = node["name"] if node["type"] == "osd" else f"{node['type']} {node['name']}"
-        lines.append(f"{node['id']:>3}  {node.get('device_class', ''):<5}  {weight:.5f}  {name:<20} {state}".rstrip())
-    return _json(document, "\n".join(lines))
-
-
-@answers("osd dump")
-async def _osd_dump(asked: Request) -> Said:
-    return _json(osd_dump(asked.cluster))
-
-
-@answers("osd df")
-async def _osd_df(asked: Request) -> Said:
-    return _json(osd_df(asked.cluster, asked.host.ceph.situation(asked.cluster)))
-
-
-@answers("osd stat")
-async def _osd_stat(asked: Request) -> Said:
-    osds = asked.cluster.osds.values()
-    up, included = sum(osd.up for osd in osds), sum(osd.included for osd in osds)
-    document = {"epoch": asked.cluster.epoch, "num_osds": len(osds), "num_up_osds": up, "num_in_osds": included}
-    return _json(document, f"{len(osds)} osds: {up} up, {included} in; epoch: e{asked.cluster.epoch}")
-
-
-@answers("osd ls")
-async def _osd_ls(asked: Request) -> Said:
-    numbers = sorted(asked.cluster.osds)
-    return _json(numbers, "\n".join(map(str, numbers)))
-
-
-@answers("osd find")
-async def _osd_find(asked: Request) -> Said:
-    osd = asked.cluster.osds.get(asked.osds()[0])
-    if osd is None:
-        raise AgentError(f"Error ENOENT: osd.{asked.words[0]} does not exist")
-    return _json({"osd": osd.id, "host": osd.host, "crush_location": asked.cluster.location(osd.bucket)})
-
-
-@answers("osd out")
-async def _out(asked: Request) -> Said:
-    return await _each(asked, "osd_out", "marked out osd.{number}. ")
-
-
-@answers("osd in")
-async def _in(asked: Request) -> Said:
-    return await _each(asked, "osd_in", "marked in osd.{number}. ")
-
-
-@answers("osd down")
-async def _down(asked: Request) -> Said:
-    numbers = asked.osds()
-    for number in numbers:
-        await asked.do("osd_down", number=number, now=asked.host.clock.now())
-    asked.host.ceph.look()
-    return Said(note="".join(f"marked down osd.{number}. " for number in numbers))
-
-
-async def _each(asked: Request, name: str, text: str) -> Said:
-    numbers = asked.osds()
-    for number in numbers:
-        if number not in asked.cluster.osds:
-            raise AgentError(f"Error ENOENT: osd.{number} does not exist. ")
-        await asked.do(name, number=number)
-    return Said(note="".join(text.format(number=number) for number in numbers))
-
-
-@answers("osd purge", "osd purge-new")
-async def _purge(asked: Request) -> Said:
-    if "yes-i-really-mean-it" not in asked.options:
-        raise AgentError(
-            "Error EPERM: Are you SURE?  Did you verify with 'ceph osd safe-to-destroy'?  This will PERMANENTLY "
-            "DESTROY all data on that OSD.  Pass --yes-i-really-mean-it if you do."
-        )
-    number = asked.osds()[0]
-    if number not in asked.cluster.osds:
-        return Said(note=f"osd.{number} does not exist")
-    if asked.cluster.osds[number].up:
-        raise AgentError(f"Error EBUSY: osd.{number} is not `down`.")
-    await asked.do("osd_purge", number=number)
-    return Said(note=f"purged osd.{number}")
-
-
-@answers("osd safe-to-destroy")
-async def _safe(asked: Request) -> Said:
-    numbers = asked.osds()
-    why = safe_to_destroy(asked.cluster, asked.host.ceph.situation(asked.cluster), numbers)
-    if why:
-        raise AgentError(f"Error EBUSY: {why}")
-    text = f"OSD(s) {','.join(map(str, numbers))} are safe to destroy without reducing data durability."
-    return Said(text, {"safe_to_destroy": numbers, "active": [], "missing_stats": [], "stored_pgs": []})
-
-
-@answers("osd ok-to-stop")
-async def _ok_to_stop(asked: Request) -> Said:
-    numbers = asked.osds()
-    why = ok_to_stop(asked.cluster, asked.host.ceph.situation(asked.cluster), numbers)
-    if why:
-        raise AgentError(f"Error EBUSY: {why}")
-    document = {"ok_to_stop": True, "osds": numbers, "num_ok_pgs": 0, "num_not_ok_pgs": 0}
-    return _json(document, json.dumps(document))
-
-
-@answers("osd set")
-async def _set(asked: Request) -> Said:
-    await asked.do("flag", name=asked.words[0], value=True)
-    return Said(note=f"{asked.words[0]} is set")
-
-
-@answers("osd unset")
-async def _unset(asked: Request) -> Said:
-    await asked.do("flag", name=asked.words[0], value=False)
-    return Said(note=f"{asked.words[0]} is unset")
-
-
-@answers("osd map")
-async def _map(asked: Request) -> Said:
-    pool = asked.cluster.pool(asked.words[0])
-    if pool is None:
-        raise AgentError(f"Error ENOENT: pool {asked.words[0]} does not exist")
-    name = asked.words[1]
-    group = placement_groups(asked.cluster, pool)[seed_of(name, pool.pg_num)]
-    document = {
-        **{"epoch": asked.cluster.epoch, "pool": pool.name, "pool_id": pool.id, "objname": name},
-        **{"raw_pgid": f"{pool.id}.{hash_name(name):x}", "pgid": group.name, "up": list(group.up)},
-        **{"acting": list(group.acting), "acting_primary": group.acting[0] if group.acting else -1},
-    }
-    return _json(document)
-
-
-# --- pools and placement groups -----------------------------------------------------------------------------------
-
-
-@answers("osd pool ls", "osd lspools")
-async def _pools(asked: Request) -> Said:
-    names = [pool.name for pool in asked.cluster.pools.values()]
-    if asked.words == ["detail"]:
-        return _json(osd_dump(asked.cluster)["pools"])
-    return _json(names, "\n".join(names))
-
-
-_POOL_KEYS = {"size": "size", "min_size": "min_size", "pg_num": "pg_num", "crush_rule": "crush_rule"}
-
-
-@answers("osd pool get")
-async def _pool_get(asked: Request) -> Said:
-    pool = asked.cluster.pool(asked.words[0])
-    if pool is None:
-        raise AgentError(f"Error ENOENT: unrecognized pool '{asked.words[0]}'")
-    rule = asked.cluster.rules[pool.rule].name
-    values = {"size": pool.size, "min_size": pool.min_size, "pg_num": pool.pg_num, "crush_rule": rule}
-    values |= {"pgp_num": pool.placed, "pg_autoscale_mode": pool.autoscale_mode}
-    key = asked.words[1]
-    if key not in values:
-        raise AgentError(f"Error EINVAL: invalid command: {key}")
-    return _json({"pool": pool.name, "pool_id": pool.id, key: values[key]}, f"{key}: {values[key]}")
-
-
-@answers("osd pool set")
-async def _pool_set(asked: Request) -> Said:
-    name, key, value = asked.words
-    if key == "pg_autoscale_mode":
-        await asked.do("pool_set", name=name, autoscale_mode=value)
-    elif key in _POOL_KEYS:
-        await asked.do("pool_set", name=name, **{key: value if key == "crush_rule" else int(value)})
-    else:
-        raise AgentError(f"Error EINVAL: invalid command: {key}")
-    pool = asked.cluster.pool(name)
-    return Said(note=f"set pool {pool.id if pool else ''} {key} to {value}")
-
-
-@answers("pg dump", "pg ls")
-async def _pg_dump(asked: Request) -> Said:
-    return _json(pg_dump(asked.cluster, asked.host.ceph.situation(asked.cluster)))
-
-
-@answers("pg stat")
-async def _pg_stat(asked: Request) -> Said:
-    rows = pg_dump(asked.cluster, asked.host.ceph.situation(asked.cluster))["pg_map"]["pg_stats"]
-    return _json({"num_pgs": len(rows), "num_pg_by_state": sorted({row["state"] for row in rows})})
-
-
-# --- CRUSH --------------------------------------------------------------------------------------------------------
-
-
-@answers("osd crush tree")
-async def _crush_tree(asked: Request) -> Said:
-    return await _tree(asked)
-
-
-@answers("osd crush add-bucket")
-async def _add_bucket(asked: Request) -> Said:
-    name, kind, *_ = asked.words
-    return Said(note=await asked.do("crush_add_bucket", name=name, type=kind, location=asked.location(2)))
-
-
-@answers("osd crush move")
-async def _move(asked: Request) -> Said:
-    return Said(note=await asked.do("crush_move", name=asked.words[0], location=asked.location(1)))
-
-
-@answers("osd crush rm", "osd crush remove")
-async def _crush_remove(asked: Request) -> Said:
-    return Said(note=await asked.do("crush_remove", name=asked.words[0]))
-
-
-@answers("osd crush reweight")
-async def _reweight(asked: Request) -> Said:
-    number = int(asked.words[0].removeprefix("osd."))
-    return Said(note=await asked.do("crush_reweight", number=number, weight=float(asked.words[1])))
-
-
-@answers("osd crush class ls")
-async def _classes(asked: Request) -> Said:
-    found = sorted({osd.device_class for osd in asked.cluster.osds.values()})
-    return _json(found)
-
-
-@answers("osd crush set-device-class")
-async def _set_class(asked: Request) -> Said:
-    device_class, asked.words = asked.words[0], asked.words[1:]
-    for number in asked.osds():
-        await asked.do("osd_class", number=number, device_class=device_class)
-    return Said(note=f"set osd(s) {','.join(map(str, asked.osds()))} to class '{device_class}'")
-
-
-@answers("osd crush rule ls")
-async def _rules(asked: Request) -> Said:
-    names = [rule.name for rule in asked.cluster.rules.values()]
-    return _json(names, "\n".join(names))
-
-
-@answers("osd crush rule dump")
-async def _rule_dump(asked: Request) -> Said:
-    documents = [rule_document(rule, asked.cluster) for rule in asked.cluster.rules.values()]
-    if not asked.words:
-        return _json(documents)
-    found = [each for each in documents if each["rule_name"] == asked.words[0]]
-    if not found:
-        raise AgentError(f"Error ENOENT: unknown crush rule '{asked.words[0]}'")
-    return _json(found[0])
-
-
-@answers("osd crush rule create-replicated")
-async def _rule_create(asked: Request) -> Said:
-    name, root, domain, *device_class = asked.words
-    known = asked.cluster.rule(name) is not None
-    given = device_class[0] if device_class else None
-    await asked.do("rule_create", name=name, root=root, domain=domain, device_class=given)
-    return Said(note=f"rule {name} already exists" if known else "")
-
-
-@answers("osd crush rule rm")
-async def _rule_remove(asked: Request) -> Said:
-    known = asked.cluster.rule(asked.words[0]) is not None
-    await asked.do("rule_remove", name=asked.words[0])
-    return Said(note="" if known else f"rule {asked.words[0]} does not exist")
-
-
-@answers("osd getcrushmap")
-async def _get_map(asked: Request) -> Said:
-    crush_file.write(asked.host, asked.options["out"], crush_text.render(asked.cluster))
-    return Said(note=str(asked.cluster.epoch))
-
-
-@answers("osd setcrushmap")
-async def _set_map(asked: Request) -> Said:
-    text = crush_file.read(asked.host, asked.options["in"])
-    return Said(note=str(await asked.do("crush_set_map", text=text)))
-
-
 # --- configuration ------------------------------------------------------------------------------------------------
 
 
@@ -554,4 +268,4 @@ async def _config_dump(asked: Request) -> Said:
         for who, values in asked.cluster.config.items()
         for option, value in values.items()
     ]
-    return _json(rows, "\n".join(f"{row['section']} {row['name']} {row['value']}" for row in rows))
+    return as_json(rows, "\n".join(f"{row['section']} {row['name']} {row['value']}" for row in rows))

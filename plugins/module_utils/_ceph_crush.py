@@ -118,9 +118,8 @@ class Crush:
                 continue
             if there.type != kind:
                 raise StateError(f"{name} is a {there.type}, not a {kind}", where=where, hint="Give it another name.")
-            above = present.location(name)
-            before = {each: above.get(each) for each in location}
-            if before != location:
+            before = _elsewhere(present, name, location)
+            if before is not None:
                 loaded = any(each in present.devices for each in present.below(name))
                 item["moves"] = loaded
                 changes.append(Change(UPDATE, BUCKET, name, (name,), item, before=before, after=location, where=where))
@@ -245,6 +244,18 @@ class Crush:
         if left:
             names = ", ".join(change.object for change in left)
             raise VerifyError(f"the commands said yes, and the map is not so: {names}")
+
+
+def _elsewhere(present: CrushMap, name: str, location: Mapping[str, str]) -> dict[str, Any] | None:
+    """Where a bucket stands if that is not the place that is wanted: right below the lowest of its buckets."""
+    if not location:
+        return None
+    above = present.location(name)
+    parent = present.parent(name)
+    lowest = min(location, key=lambda kind: TYPES[kind])
+    if {kind: above.get(kind) for kind in location} == location and parent is not None and parent.type == lowest:
+        return None
+    return dict(above)
 
 
 def _rule(element: Mapping[str, Any]) -> Rule:

@@ -70,6 +70,9 @@ options:
       host_key:
         description: Its SSH host key as C(ssh-ed25519 AAAA...).
         type: str
+      site:
+        description: Site that it stands in.
+        type: str
       voter:
         description: Whether it only votes, and takes no guests.
         type: bool
@@ -246,6 +249,7 @@ ARGUMENT_SPEC = arguments(
             "password": {"type": "str", "no_log": True},
             "links": {"type": "list", "elements": "dict", "default": [], "options": LINK},
             "host_key": {"type": "str", "no_log": False},
+            "site": {"type": "str"},
             "voter": {"type": "bool", "default": False},
             "where": {"type": "str"},
         },

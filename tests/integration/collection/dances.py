@@ -89,6 +89,7 @@ DANCES: dict[str, Dance] = {
                         "where": f"host_vars/pve{number}",
                         "host_key": f"{{ssh_host_key{number}}}",
                         "voter": False,
+                        "site": "dc1",
                     }
                     for number in (1, 2)
                 ],
