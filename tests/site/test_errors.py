@@ -97,6 +97,32 @@ def inventory(tmp_path: Path, text: str) -> str:
     return str(copy / "hosts.yml")
 
 
+def test_what_is_between_the_nodes(module_lab) -> None:
+    """Found, named, and in the way before the first change; nothing of it is after it was weighed otherwise."""
+    lab = module_lab
+    faults = [("network", "ring1", "latency=4ms"), ("link", "pve2", "mgmt", "mtu=1400"), ("clock", "pve3", "-30s")]
+    before = lab.files()
+    try:
+        for fault in faults:
+            assert lab.agentstack("fault", *fault).returncode == 0
+        run = lab.site()
+        assert run.status != 0
+        assert run.changed == 0
+        for words in (
+            ("error", "latency", "from pve1 to pve2 (link 1)"),
+            ("error", "mtu", "do not pass from pve1 to pve2 (link 0)"),
+            ("error", "clock", "the clocks of pve1 and pve3"),
+        ):
+            assert run.says(*words), run.output
+        assert lab.files() == before
+        weighed = {"latency": "warning", "mtu": "warning", "clock": "warning"}
+        run = lab.site("--check", "--tags", "preflight", pve_preflight_severity=weighed)
+        assert run.status == 0, run.output
+        assert run.says("warning", "latency"), run.output
+    finally:
+        lab.agentstack("fault", "clear")
+
+
 def test_two_hosts_of_one_name_in_the_file(module_lab, tmp_path: Path) -> None:
     text = (ROOT / "inventory/lab/hosts.yml").read_text(encoding="utf-8").replace("pve3:", "pve2:")
     before = module_lab.files()
