@@ -23,6 +23,9 @@ MANAGER_STATUS = "/cluster/ha/status/manager_status"
 # Service states of what runs, or is on its way; the others stay where they are
 ALIVE = frozenset({"request_start", "request_start_balance", "started", "migrate", "relocate", "freeze"})
 
+CALM_ROUNDS = 4
+"""Rounds of the manager without any move after which no move is to be expected."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -32,6 +35,8 @@ class Seen:
     state: str
     here: tuple[str, ...]
     away: tuple[str, ...]
+    moving: bool = False
+    round: int = 0
 
     def unfinished(self, enabled: bool) -> list[str]:
         """What has not come about yet, in words."""
@@ -53,6 +58,8 @@ def look(api: Api, node: str) -> Seen:
         str((status.get("node_status") or {}).get(node) or "unknown"),
         tuple(sorted(sid for sid, each in services.items() if node == each.get("node"))),
         tuple(sorted(sid for sid, each in services.items() if node == each.get("maintenance_node"))),
+        any(each.get("state") != "started" for each in services.values()),
+        int(status.get("timestamp") or 0),
     )
 
 
@@ -114,13 +121,19 @@ def _tell(params: Mapping[str, Any], node: str, enabled: bool) -> None:
 
 def _wait(api: Api, params: Mapping[str, Any], node: str, enabled: bool) -> Seen:
     seen = look(api, node)
+    calm: set[int] = set()
 
     def probe() -> Seen | None:
         nonlocal seen
         seen = look(api, node)
-        return None if seen.unfinished(enabled) else seen
+        if seen.asked_for or seen.moving or seen.state == "maintenance":
+            calm.clear()
+        calm.add(seen.round)
+        # rules may keep what was moved away where it is now: then the manager makes its rounds and moves nothing
+        settled = not enabled and len(calm) > CALM_ROUNDS
+        return None if seen.unfinished(enabled) and not settled else seen
 
-    return wait_until(
+    seen = wait_until(
         probe,
         timeout=float(params["timeout"]),
         what=f"maintenance of {node} being {params['state']}",
@@ -128,6 +141,9 @@ def _wait(api: Api, params: Mapping[str, Any], node: str, enabled: bool) -> Seen
         describe=lambda: "; ".join(seen.unfinished(enabled)[:5]),
         hint="A strict rule, or too little room, may keep resources where they are." if enabled else "",
     )
+    if not enabled and seen.away:
+        api.warn(f"{', '.join(seen.away)} did not return to {node}: rules or room keep them where they are")
+    return seen
 
 
 def _guests_left(api: Api, node: str) -> list[int]:

@@ -171,3 +171,18 @@ def test_maintenance_is_awaited_though_it_was_asked_for_before(run: Any) -> None
     ]
     result = run("node_maintenance", steps, node="pve1")
     assert (result["changed"], result["state"], result["guests_left"]) == (False, "maintenance", [])
+
+
+def test_what_rules_keep_away_does_not_hold_up_the_end_of_maintenance(run: Any) -> None:
+    def manager(stamp: int) -> Step:
+        document = {
+            "timestamp": stamp,
+            "node_status": {"pve1": "online"},
+            "service_status": {"vm:101": {"state": "started", "node": "pve2", "maintenance_node": "pve1"}},
+        }
+        return get("/cluster/ha/status/manager_status", {"manager_status": document})
+
+    steps = [NODES, manager(10), manager(10), *(manager(stamp) for stamp in (20, 30, 40, 50, 60))]
+    result = run("node_maintenance", steps, node="pve1", state="disabled")
+    assert result["state"] == "online"
+    assert result["warnings"] == ["vm:101 did not return to pve1: rules or room keep them where they are"]
