@@ -161,7 +161,7 @@ class Crush:
                 raise StateError(
                     f"rule {wanted.name} is there and says something else: {' / '.join(_said(there))}",
                     where=where,
-                    hint="Rules are not changed under their pools: make one of another name and give the pools that one.",
+                    hint="Rules are not changed under their pools: make one of another name and give it to the pools.",
                 )
         return changes
 
