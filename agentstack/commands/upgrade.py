@@ -13,6 +13,7 @@ import posixpath
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -50,9 +51,9 @@ def upgrade(state: Path, name: str, release: str, say: Say) -> str:
     return str(_status(state, name)["version"])
 
 
-def _status(state: Path, name: str) -> dict[str, object]:
+def _status(state: Path, name: str) -> dict[str, Any]:
     hosts = control.request(state, {"do": "status"})["hosts"]
-    found: dict[str, object] = next(host for host in hosts if host["name"] == name)
+    found: dict[str, Any] = next(host for host in hosts if host["name"] == name)
     return found
 
 
@@ -65,7 +66,7 @@ async def _over_shell(spec: HostSpec, password: str, release: str, say: Say) -> 
                 say(f"{spec.name}: {command}")
                 done = await connection.run(command)
                 if done.exit_status != 0:
-                    raise StackError(f"{spec.name}: {command} ended with {done.exit_status}\n{done.stderr}")
+                    raise StackError(f"{spec.name}: {command} ended with {done.exit_status}\n{done.stderr!s}")
             say(f"{spec.name}: reboot")
             await connection.run("reboot")
     except asyncssh.PermissionDenied as error:

@@ -124,7 +124,7 @@ def _user(host: Host, config: GuestConfig, vmid: int) -> str:
 def _cards(config: GuestConfig) -> list[tuple[str, str, Mapping[str, str]]]:
     """Name, address and IP settings of each network card."""
     keys = sorted((key for key in config.values if re.fullmatch(r"net\d+", key)), key=lambda key: int(key[3:]))
-    found = []
+    found: list[tuple[str, str, Mapping[str, str]]] = []
     for key in keys:
         mac = config.values[key].partition(",")[0].partition("=")[2].lower()
         text = config.values.get(f"ipconfig{key[3:]}", "")

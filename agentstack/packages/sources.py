@@ -127,7 +127,10 @@ def _parse_lines(text: str) -> list[Repository]:
             options = dict(part.partition("=")[::2] for part in (match[3] or "").split())
             found.append(
                 Repository(
-                    *([match[2]], [match[4]], [match[5]], match[6].split()),
+                    [match[2]],
+                    [match[4]],
+                    [match[5]],
+                    match[6].split(),
                     options={key: value.split(",") for key, value in options.items()},
                     comment=comment,
                     enabled=match[1] is None,

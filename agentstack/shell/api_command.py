@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.api.inner import call
 from agentstack.errors import AgentError, ParameterError
+from agentstack.shell.exit_status import FAILED, exit_status
 from agentstack.shell.output import render
 from agentstack.shell.registry import CommandIO
 from agentstack.upid import parse_upid
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from agentstack.api.tables import Method
     from agentstack.host import Host
 
-FAILED = 255
 OUTPUT = "output-format"
 
 
@@ -115,6 +115,9 @@ async def _run(host: Host, name: str, entry: ApiCommand, words: list[str], io: C
         problems = "".join(f"{key}: {text.rstrip()}\n" for key, text in error.errors.items())
         io.err(f"400 Parameter verification failed.\n{problems}{_line(name, entry)}\n")
         return FAILED
+    except AgentError as error:
+        io.err(f"{error.message.rstrip()}\n")
+        return exit_status(entry.verb, path, error)
     if entry.show is not None and form == "text":
         io.out(entry.show(answer))
         return 0

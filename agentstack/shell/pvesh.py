@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.api.inner import call
 from agentstack.api.tables import Method
-from agentstack.errors import ParameterError
+from agentstack.errors import AgentError, ParameterError
+from agentstack.shell.exit_status import FAILED, exit_status
 from agentstack.shell.output import FORMATS, render
 from agentstack.shell.registry import CommandIO, command
 
@@ -36,8 +37,6 @@ USAGE: pvesh <COMMAND> [ARGS] [OPTIONS]
 
        pvesh help [<extra-args>] [OPTIONS]
 """
-
-FAILED = 255
 
 
 class _Unparsable(Exception):
@@ -66,6 +65,9 @@ async def pvesh(host: Host, argv: list[str], io: CommandIO) -> int:
     except ParameterError as error:
         io.err(f"{error.text}\n{_usage(word)}")
         return FAILED
+    except AgentError as error:
+        io.err(f"{error.message.rstrip()}\n")
+        return exit_status(VERBS[word], path, error)
     if "quiet" not in printing:
         io.out(render(data, str(printing.get("output-format", "text"))))
     return 0

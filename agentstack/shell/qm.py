@@ -51,6 +51,8 @@ def _table(kind: str) -> dict[str, ApiCommand]:
     base = f"/nodes/{{node}}/{kind}"
     one = f"{base}/{{vmid}}"
     vmid = ("vmid",)
+    moves = {"qemu": ("move_disk", "move-disk", "disk move"), "lxc": ("move_volume", "move-volume")}
+    move, key = ("move_disk", "disk") if kind == "qemu" else ("move_volume", "volume")
     actions = ("start", "stop", "shutdown", "reboot", "suspend", "resume", *(("reset",) if kind == "qemu" else ()))
     return {
         "list": ApiCommand("GET", base, show=_list_vms if kind == "qemu" else _list_containers),
@@ -65,6 +67,9 @@ def _table(kind: str) -> dict[str, ApiCommand]:
         "snapshot": ApiCommand("POST", f"{one}/snapshot", ("vmid", "snapname")),
         "delsnapshot": ApiCommand("DELETE", f"{one}/snapshot/{{snapname}}", ("vmid", "snapname")),
         "rollback": ApiCommand("POST", f"{one}/snapshot/{{snapname}}/rollback", ("vmid", "snapname")),
+        "clone": ApiCommand("POST", f"{one}/clone", ("vmid", "newid")),
+        "template": ApiCommand("POST", f"{one}/template", vmid),
+        **dict.fromkeys(moves[kind], ApiCommand("POST", f"{one}/{move}", ("vmid", key, "storage"))),
         "listsnapshot": ApiCommand("GET", f"{one}/snapshot", vmid, show=_show_snapshots),
         **{action: ApiCommand("POST", f"{one}/status/{action}", vmid) for action in actions},
     }

@@ -86,13 +86,14 @@ def _changes(host: Host) -> str | None:
     """The difference that applying will make, as `diff -u` shows it."""
     if not is_staged(host):
         return None
-    texts, dates = [], []
+    texts: list[list[str]] = []
+    dates: list[str] = []
     for name in (FILE, STAGED):
         path = host.root / name
         texts.append(path.read_text(encoding="utf-8").splitlines(keepends=True))
         moment = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
         dates.append(moment.strftime("%Y-%m-%d %H:%M:%S.%f000 +0000"))
-    return "".join(difflib.unified_diff(*texts, f"/{FILE}", f"/{STAGED}", *dates))
+    return "".join(difflib.unified_diff(texts[0], texts[1], f"/{FILE}", f"/{STAGED}", dates[0], dates[1]))
 
 
 def _write(host: Host, found: dict[str, Interface]) -> None:

@@ -124,7 +124,7 @@ async def _fetch(call: Call, url: str, target: Path | None) -> tuple[int, str, s
     try:
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.request("GET" if target else "HEAD", url, ssl=None if verify else False) as answer,
+            session.request("GET" if target else "HEAD", url, ssl=verify) as answer,
         ):
             if answer.status != 200:
                 raise AgentError(TEXTS["download"].format(why=f"{answer.status} {answer.reason}"))
