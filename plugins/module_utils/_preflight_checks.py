@@ -147,7 +147,7 @@ def _disks(site: Site) -> Iterator[Finding]:
             except QuorateError as error:
                 yield Finding(ERROR, "disks", look.name, error.message, where, error.hint)
         for index, element in enumerate(site.wishes.ceph_osds):
-            if element.get("node") not in ("*", look.name):
+            if element.get("node") not in ("*", look.name) or element.get("state", "present") != "present":
                 continue
             place = Place(look.name, element, f"ceph_osds[{index}] ({element.get('node')})")
             try:
