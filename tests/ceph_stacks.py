@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentstack.guests.process import read_ledger
+
 from .api_client import Root
 from .integration.shell import Shell
 from .stacks import RunningStack
@@ -32,3 +34,9 @@ def health(root: Root) -> tuple[str, set[str]]:
     """Overall health and the codes of the checks that are raised."""
     status = root("GET", "/cluster/ceph/status")
     return status["health"]["status"], set(status["health"]["checks"])
+
+
+def acknowledged(stack: RunningStack, vmid: int = 100) -> int:
+    """How many records a guest has said to the world outside to be written."""
+    ledger = stack.dir / "ledger" / str(vmid)
+    return sum(1 for _ in read_ledger(str(ledger))) if ledger.exists() else 0

@@ -9,10 +9,9 @@ import pytest
 from agentstack.ceph import offline
 from agentstack.ceph.images import data_of
 from agentstack.guests.check_disks import Report, check
-from agentstack.guests.process import read_ledger
 
 from ..api_client import Root
-from ..ceph_stacks import build_ceph, health
+from ..ceph_stacks import acknowledged, build_ceph, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
@@ -38,10 +37,6 @@ def stack(stack_factory: StackFactory) -> RunningStack:
 @pytest.fixture(scope="module")
 def root(stack: RunningStack) -> Root:
     return Root(stack, "pve1")
-
-
-def acknowledged(stack: RunningStack) -> int:
-    return sum(1 for _ in read_ledger(str(stack.dir / "ledger/100")))
 
 
 def goes_on(stack: RunningStack, records: int = 2, timeout: float = 30) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from agentstack.guests.check_disks import check
-from agentstack.guests.process import read_ledger
 
 from ..api_client import Refused, Root
-from ..ceph_stacks import build_ceph, health
+from ..ceph_stacks import acknowledged, build_ceph, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
@@ -124,10 +123,6 @@ def _osds(root: Root) -> list[dict[str, Any]]:
         return found
 
     return below(root("GET", "/nodes/pve5/ceph/osd")["root"])
-
-
-def acknowledged(stack: RunningStack) -> int:
-    return sum(1 for _ in read_ledger(str(stack.dir / "ledger/100")))
 
 
 def node_of(root: Root) -> str:

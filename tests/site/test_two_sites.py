@@ -11,10 +11,9 @@ import pytest
 import yaml
 
 from agentstack.guests.check_disks import check
-from agentstack.guests.process import read_ledger
 
 from ..api_client import Refused, Root
-from ..ceph_stacks import health
+from ..ceph_stacks import acknowledged, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .conftest import Lab, Run
 
@@ -88,10 +87,6 @@ class Site:
 @pytest.fixture(scope="module")
 def site(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(stack, tmp_path_factory.mktemp("site"))
-
-
-def acknowledged(stack: RunningStack) -> int:
-    return sum(1 for _ in read_ledger(str(stack.dir / "ledger/100")))
 
 
 def node_of(root: Root) -> str:
