@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from agentstack.pbs.client import Login
+from agentstack.pbs.client import Login, PbsClient
+from agentstack.pbs.datastore import Datastore
+from agentstack.pbs.index import CHUNK_SIZE, FixedIndex
+from agentstack.pbs.snapshots import Group, Snapshot
 
 from .stacks import RunningStack, wait_until
 
+IMAGE = "drive-scsi0.img.fidx"
 PORTS = {"PBS": 8007, "PVE": 8006}
 
 
@@ -103,3 +109,41 @@ def new_token(server: Api, user: str, name: str, role: str, path: str) -> tuple[
 def login(stack: RunningStack, name: str, token: str, secret: str) -> Login:
     """A token's login for the agents' own client."""
     return Login(stack.resolved["hosts"][name]["address"], token, secret, fingerprint=fingerprint(stack, name))
+
+
+def directory(stack: RunningStack, host: str, path: str = "backup/main") -> Datastore:
+    """A datastore's directory on a host's disk."""
+    return Datastore("main", stack.dir / "hosts" / host / "root" / path)
+
+
+async def upload(
+    login: Login, stamp: int, chunks: list[bytes], *, vmid: str = "100", ns: str = "", finish: bool = True
+) -> int:
+    """Write a snapshot as a node does; gives how many chunks were sent."""
+    sent = 0
+    async with PbsClient(login, login.server.rpartition(".")[0] + ".11") as client:
+        snapshot = Snapshot(Group(ns, "vm", vmid), stamp)
+        await client.begin_backup("main", snapshot)
+        await client.send_blob("qemu-server.conf.blob", b"name: web\n")
+        previous = await client.previous_index(IMAGE)
+        known = set(previous.digests) if previous else set()
+        digests = [hashlib.sha256(data).digest() for data in chunks]
+        for digest, data in zip(digests, chunks, strict=True):
+            if digest not in known:
+                await client.send_chunk(digest, data)
+                sent += 1
+        await client.send_index(IMAGE, FixedIndex(CHUNK_SIZE * len(chunks), digests, stamp))
+        if finish:
+            await client.finish_backup()
+    return sent
+
+
+def back_up(login: Login, stamp: int, *letters: str, **where: Any) -> int:
+    """Write a snapshot of chunks full of a letter each; gives how many were sent."""
+    return asyncio.run(upload(login, stamp, [letter.encode() * CHUNK_SIZE for letter in letters], **where))
+
+
+def times(api: Api, vmid: str = "100", **where: Any) -> list[int]:
+    """When the snapshots of a guest were made."""
+    rows = api.data("GET", "/admin/datastore/main/snapshots", backup_type="vm", backup_id=vmid, **where)
+    return sorted(row["backup-time"] for row in rows)

@@ -49,9 +49,13 @@ def pack(target: Path, places: Sequence[tuple[str, Path]]) -> None:
 
 
 def _add_image(archive: tarfile.TarFile, inside: str, source: Path) -> None:
-    end = _end_of_data(source)
-    info = tarfile.TarInfo(f"{inside.rstrip('/')}/{RECORDS}")
-    info.size, info.mode, info.mtime = max(0, end - AREA), 0o640, int(source.stat().st_mtime)
+    base, mtime = PurePosixPath(inside), int(source.stat().st_mtime)
+    for folder in reversed(PurePosixPath(RECORDS).parents):
+        info = tarfile.TarInfo(f"./{base / folder}")
+        info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, mtime
+        archive.addfile(info)
+    info = tarfile.TarInfo(f"./{base / RECORDS}")
+    info.size, info.mode, info.mtime = max(0, _end_of_data(source) - AREA), 0o640, mtime
     with source.open("rb") as stream:
         stream.seek(AREA)
         archive.addfile(info, stream)

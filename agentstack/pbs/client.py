@@ -21,7 +21,7 @@ import aiohttp
 
 from agentstack.errors import AgentError
 from agentstack.pbs.blob import decode, encode
-from agentstack.pbs.index import DamagedIndex, Index, decode_index
+from agentstack.pbs.index import DamagedIndex, Index, decode_index, is_index
 from agentstack.pbs.keys import Key
 from agentstack.pbs.snapshots import MANIFEST, BackupFile, Group, Manifest, Snapshot
 
@@ -161,6 +161,20 @@ class PbsClient:
     async def send_chunk(self, digest: bytes, data: bytes) -> None:
         """Store a chunk."""
         await self._send("backup/chunk", {"digest": digest.hex()}, encode(data, self._key))
+
+    async def send_encoded_chunk(self, digest: bytes, blob: bytes) -> None:
+        """Store a chunk in the form in which it lies on another server."""
+        await self._send("backup/chunk", {"digest": digest.hex()}, blob)
+
+    async def send_file(self, entry: BackupFile, content: bytes) -> None:
+        """Add a file in the form in which it lies on another server; the chunks of an index are there already."""
+        what = "backup/index" if is_index(entry.filename) else "backup/blob"
+        await self._send(what, {"file-name": entry.filename, "crypt-mode": entry.crypt_mode}, content)
+
+    async def finish_copy(self, manifest: Manifest) -> None:
+        """Complete a snapshot that was sent file by file as it lies elsewhere."""
+        seal = {"key-fingerprint": manifest.fingerprint, "signature": manifest.signature}
+        await self._send("backup/finish", {name: value for name, value in seal.items() if value is not None})
 
     async def send_index(self, filename: str, index: Index) -> None:
         """Add an image or a stream; its chunks were sent, or stand in the previous index of that name."""

@@ -19,7 +19,7 @@ from agentstack._shared import calendar_event
 from agentstack.access.identity import ROOT, Identity
 from agentstack.durable import write_durably
 from agentstack.errors import AgentError
-from agentstack.pbs import sync, upkeep
+from agentstack.pbs import push, sync, upkeep
 from agentstack.pbs.sections import DATASTORES, PRUNE_JOBS, SYNC_JOBS, VERIFY_JOBS, SectionFile
 from agentstack.pbs.snapshots import Snapshot
 from agentstack.pbs.upid import parse_upid
@@ -210,7 +210,8 @@ class Jobs:
                 await upkeep.verify(self.host, values["store"], choice, identity, task)
             case "syncjob":
                 task.log(f"Starting datastore sync job '{self._worker_id(kind, ident, values)}'")
-                await sync.pull(self.host, values, task)
+                work = push.push if values.get("sync-direction") == "push" else sync.pull
+                await work(self.host, values, task)
                 task.log(f"sync job '{ident}' end")
 
     def verify_new(self, name: str, snapshot: Snapshot) -> None:

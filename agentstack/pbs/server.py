@@ -24,6 +24,7 @@ from agentstack.pbs.access import DENIED, FAILED, Access
 from agentstack.pbs.datastores import Datastores
 from agentstack.pbs.jobs import Jobs
 from agentstack.pbs.notify import JobNotifications
+from agentstack.pbs.traffic import Traffic
 from agentstack.pbs.transfer import PREFIX, Transfer
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ class PbsApiServer(ApiServer):
         if not incoming.path.startswith(PREFIX):
             return await super().serve(incoming)
         try:
-            return await self.transfer.serve(incoming, self._identify(incoming, None))
+            identity = self._identify(incoming, None)
+            address, user, traffic = incoming.remote or "127.0.0.1", identity.userid, self.host.pbs.traffic
+            await traffic.pass_through(address, user, "in", incoming.content_length or 0)
+            answer = await self.transfer.serve(incoming, identity)
+            await traffic.pass_through(address, user, "out", answer.content_length or 0)
+            return answer
         except AgentError as error:
             failure = error
         if isinstance(failure, Unauthorized):
@@ -92,6 +98,7 @@ class BackupServer:
         self.datastores = Datastores(host)
         self.notifications = JobNotifications(host)
         self.jobs = Jobs(host)
+        self.traffic = Traffic(host)
         self.transfer = Transfer(host)
         self.api = PbsApiServer(host, self.access, self.transfer)
 

@@ -24,6 +24,7 @@ from agentstack.pbs.datastore import Datastore
 from agentstack.pbs.index import DamagedIndex, Index, decode_index, is_index
 from agentstack.pbs.snapshots import MANIFEST, Group, Manifest, Snapshot, owns
 from agentstack.pbs.source import LocalSource, RemoteSource, Source, login_of
+from agentstack.pbs.traffic import Bucket, limits
 from agentstack.pbs.upkeep import MAX_DEPTH, place
 from agentstack.pbs.writer import SnapshotWriter
 from agentstack.tasks import Task
@@ -90,15 +91,17 @@ class Pull:
     snapshots: int = 0
     failed: bool = False
     owner: str = field(init=False)
+    bucket: Bucket | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.owner = self.values.get("owner", ROOT)
+        self.bucket = limits(self.host.clock, self.values).get("in")
 
     async def run(self) -> None:
         """Synchronise everything; raises AgentError at the end if part of it failed."""
         remote_ns, ns = self.values.get("remote-ns", ""), self.values.get("ns", "")
         found = await self.source.namespaces(remote_ns, self.values.get("max-depth", MAX_DEPTH))
-        spaces = {space: _moved(space, remote_ns, ns) for space in sorted(found)}
+        spaces = {space: moved(space, remote_ns, ns) for space in sorted(found)}
         for space, target in spaces.items():
             self.task.log("----")
             self.task.log(f"Syncing {place(space)} into datastore '{self.store.name}', {place(target)}")
@@ -196,6 +199,8 @@ class Pull:
             blob = await self.source.chunk(there, digest)
             await asyncio.to_thread(writer.received, digest, blob)
             self.fetched += len(blob)
+            if self.bucket is not None:
+                await self.bucket.take(len(blob))
         size, seconds = (self.fetched - before) / _MIB, self.host.clock.elapsed() - began
         self.task.log(f"downloaded {size:.3f} MiB ({size / seconds if seconds else 0.0:.3f} MiB/s)")
 
@@ -210,7 +215,7 @@ class Pull:
                     self.task.log(f"removed namespace '{space}'")
 
 
-def _moved(space: str, source: str, target: str) -> str:
+def moved(space: str, source: str, target: str) -> str:
     """Where a namespace below `source` belongs below `target`."""
     rest = space.removeprefix(source).strip("/")
     return "/".join(filter(None, (target, rest)))

@@ -183,6 +183,18 @@ def test_a_container_comes_back_with_its_files(stack: RunningStack, node: Api, s
     wait_until(lambda: acknowledged(stack, 301) > before)
     for vmid in (300, 301):
         node.run("POST", f"{HERE}/lxc/{vmid}/status/stop")
+    single_files(node, newest(node, HERE, "pbs1", 300))
+
+
+def single_files(node: Api, volume: str) -> None:
+    """Walk down to the file of records, and fetch it."""
+    path, found = f"{HERE}/storage/pbs1/file-restore", {"filepath": "/"}
+    for name in ("root.pxar.didx", "var", "lib", "records"):
+        rows = node.data("GET", f"{path}/list", volume=volume, filepath=found["filepath"])
+        found = next(row for row in rows if row["text"] == name)
+    assert (found["type"], found["leaf"]) == ("f", 1)
+    answer = node("GET", f"{path}/download", volume=volume, filepath=found["filepath"])
+    assert (answer.status_code, answer.content[:4], len(answer.content)) == (200, b"QREC", found["size"])
 
 
 def test_only_the_key_opens_an_encrypted_backup(

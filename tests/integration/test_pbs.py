@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,13 @@ from typing import Any
 import asyncssh
 import pytest
 
-from agentstack.errors import AgentError
-from agentstack.pbs.client import Login, PbsClient, Unreachable
-from agentstack.pbs.datastore import Datastore
-from agentstack.pbs.index import CHUNK_SIZE, FixedIndex
-from agentstack.pbs.snapshots import Group, Snapshot
-
-from ..backups import Api, fingerprint, login, new_token, root
-from ..stacks import RunningStack, StackFactory, wait_until
+from ..backups import Api, directory, fingerprint, new_token, root
+from ..stacks import RunningStack, StackFactory
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
 SCALE = 50
 STORE = "/admin/datastore/main"
-IMAGE = "drive-scsi0.img.fidx"
 DISK = {"size": "32G"}
 
 
@@ -41,53 +33,6 @@ def server(stack: RunningStack) -> Api:
     found = root(stack, "pbs1")
     found.run("POST", "/config/datastore", name="main", path="/backup/main")
     return found
-
-
-@pytest.fixture(scope="module")
-def other(stack: RunningStack) -> Api:
-    found = root(stack, "pbs2")
-    found.run("POST", "/config/datastore", name="main", path="/backup/main")
-    return found
-
-
-@pytest.fixture(scope="module")
-def writer(stack: RunningStack, server: Api) -> Login:
-    return login(stack, "pbs1", *new_token(server, "nodes@pbs", "ha", "DatastoreBackup", "/datastore/main"))
-
-
-def directory(stack: RunningStack, host: str, path: str = "backup/main") -> Datastore:
-    return Datastore("main", stack.dir / "hosts" / host / "root" / path)
-
-
-async def upload(
-    login: Login, stamp: int, chunks: list[bytes], *, vmid: str = "100", ns: str = "", finish: bool = True
-) -> int:
-    """Write a snapshot as a node does; gives how many chunks were sent."""
-    sent = 0
-    async with PbsClient(login, login.server.rpartition(".")[0] + ".11") as client:
-        snapshot = Snapshot(Group(ns, "vm", vmid), stamp)
-        await client.begin_backup("main", snapshot)
-        await client.send_blob("qemu-server.conf.blob", b"name: web\n")
-        previous = await client.previous_index(IMAGE)
-        known = set(previous.digests) if previous else set()
-        digests = [hashlib.sha256(data).digest() for data in chunks]
-        for digest, data in zip(digests, chunks, strict=True):
-            if digest not in known:
-                await client.send_chunk(digest, data)
-                sent += 1
-        await client.send_index(IMAGE, FixedIndex(CHUNK_SIZE * len(chunks), digests, stamp))
-        if finish:
-            await client.finish_backup()
-    return sent
-
-
-def back_up(login: Login, stamp: int, *letters: str, **where: Any) -> int:
-    return asyncio.run(upload(login, stamp, [letter.encode() * CHUNK_SIZE for letter in letters], **where))
-
-
-def times(api: Api, vmid: str = "100", **where: Any) -> list[int]:
-    rows = api.data("GET", f"{STORE}/snapshots", backup_type="vm", backup_id=vmid, **where)
-    return sorted(row["backup-time"] for row in rows)
 
 
 # --- how it speaks ----------------------------------------------------------------------------------------------------
@@ -276,184 +221,6 @@ def test_a_disk_becomes_a_datastore(server: Api) -> None:
     assert server.data("GET", f"{path}/list", usage_type="unused")[0]["name"] == "sdb"
 
 
-# --- snapshots --------------------------------------------------------------------------------------------------------
-
-
-def test_a_second_backup_sends_only_what_changed(stack: RunningStack, server: Api, writer: Login) -> None:
-    assert back_up(writer, 1000, "a", "b", "c") == 3
-    assert back_up(writer, 2000, "a", "B", "c") == 1
-    assert times(server) == [1000, 2000]
-    store = directory(stack, "pbs1")
-    assert len(list(store.chunks.files())) == 4
-    (group,) = server.data("GET", f"{STORE}/groups")
-    assert (group["owner"], group["backup-count"]) == (writer.authid, 2)
-    (task, _) = server.data("GET", "/nodes/localhost/tasks", typefilter="backup", store="main")
-    assert (task["worker_id"], task["user"], task["status"]) == ("main:vm/100", writer.authid, "OK")
-
-
-def test_a_backup_is_whole_or_not_there(server: Api, writer: Login) -> None:
-    with pytest.raises(AgentError, match="older than last backup"):
-        back_up(writer, 1500, "a")
-    back_up(writer, 3000, "x", finish=False)
-    wait_until(lambda: server.data("GET", f"{STORE}/active-operations")["write"] == 0)
-    assert times(server) == [1000, 2000]
-    (task, *_) = server.data("GET", "/nodes/localhost/tasks", typefilter="backup")
-    assert task["status"] == "backup ended but finished flag is not set."
-
-
-def test_chunks_that_were_never_sent_cannot_be_claimed(server: Api, writer: Login) -> None:
-    async def claim() -> None:
-        async with PbsClient(writer, writer.server) as client:
-            await client.begin_backup("main", Snapshot(Group("", "vm", "100"), 4000))
-            # in the datastore, but neither sent nor in the last snapshot
-            digest = hashlib.sha256(b"b" * CHUNK_SIZE).digest()
-            await client.send_index(IMAGE, FixedIndex(CHUNK_SIZE, [digest], 4000))
-
-    with pytest.raises(AgentError, match="contains unknown chunk"):
-        asyncio.run(claim())
-    wait_until(lambda: server.data("GET", f"{STORE}/active-operations")["write"] == 0)
-
-
-def test_groups_are_their_owners_own(stack: RunningStack, server: Api, writer: Login) -> None:
-    stranger = login(stack, "pbs1", *new_token(server, "strange@pbs", "node", "DatastoreBackup", "/datastore/main"))
-    with pytest.raises(AgentError, match=r"backup owner check failed \(strange@pbs!node != nodes@pbs!ha\)"):
-        back_up(stranger, 5000, "a")
-    assert times(Api(server.address).token(stranger.authid, stranger.secret)) == []
-    mine = Api(server.address).token(writer.authid, writer.secret)
-    place = {"backup-type": "vm", "backup-id": "100", "backup-time": 1000}
-    assert mine.refusal("DELETE", f"{STORE}/snapshots", **place) == (403, "permission check failed")
-    mine.data("PUT", f"{STORE}/notes", notes="first\nof all", **place)
-    assert server.data("GET", f"{STORE}/snapshots")[0]["comment"] == "first"
-    with pytest.raises(Unreachable, match="certificate verify failed"):
-        back_up(Login(writer.server, writer.authid, writer.secret, fingerprint=fingerprint(stack, "pbs2")), 6000, "a")
-
-
-def test_protected_snapshots_survive_pruning(server: Api) -> None:
-    place = {"backup-type": "vm", "backup-id": "100"}
-    server.data("PUT", f"{STORE}/protected", protected=1, backup_time=1000, **place)
-    plan = server.data("POST", f"{STORE}/prune", keep_last=1, dry_run=1, **place)
-    assert [(row["backup-time"], row["keep"]) for row in plan] == [(2000, True), (1000, True)]
-    assert "cannot remove protected" in server.refusal("DELETE", f"{STORE}/snapshots", backup_time=1000, **place)[1]
-    server.data("PUT", f"{STORE}/protected", protected=0, backup_time=1000, **place)
-    assert [row["keep"] for row in server.data("POST", f"{STORE}/prune", keep_last=1, dry_run=1, **place)] == [
-        True,
-        False,
-    ]
-    assert times(server) == [1000, 2000]
-
-
-def test_namespaces_keep_backups_apart(server: Api, writer: Login) -> None:
-    assert server.data("POST", f"{STORE}/namespace", name="lab") == "lab"
-    server.data("POST", f"{STORE}/namespace", name="deep", parent="lab")
-    assert [row["ns"] for row in server.data("GET", f"{STORE}/namespace")] == ["", "lab", "lab/deep"]
-    assert back_up(writer, 1000, "a", "n", ns="lab/deep") == 2
-    assert (times(server, ns="lab/deep"), times(server, ns="lab")) == ([1000], [])
-    assert server.refusal("GET", f"{STORE}/snapshots", ns="nope") == (404, "namespace not found")
-
-
-def test_verification_finds_a_damaged_chunk(stack: RunningStack, server: Api, writer: Login) -> None:
-    back_up(writer, 1000, "d", "e", vmid="200")
-    path = f"{STORE}/verify"
-    place = {"backup-type": "vm", "backup-id": "200"}
-    server.run("POST", path, **place)
-    (row,) = server.data("GET", f"{STORE}/snapshots", **place)
-    assert row["verification"]["state"] == "ok"
-    chunk = directory(stack, "pbs1").chunks.path(hashlib.sha256(b"e" * CHUNK_SIZE).digest())
-    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
-    assert "SKIPPED" in server.run("POST", path, **place)
-    upid = server.data("POST", path, ignore_verified=0, **place)
-    assert server.finished(upid) == "verification failed - please check the log for details"
-    assert "\tvm/200/1970-01-01T00:16:40Z" in server.log(upid)
-    assert not chunk.exists()
-    assert server.data("GET", f"{STORE}/snapshots", **place)[0]["verification"]["state"] == "failed"
-    # the chunk is no longer taken for granted: it comes again, and the old snapshot is whole again
-    assert back_up(writer, 2000, "d", "e", vmid="200") == 2
-    server.run("POST", path, ignore_verified=0, **place)
-
-
-def test_garbage_collection_tells_what_it_found(server: Api) -> None:
-    log = server.run("POST", f"{STORE}/gc")
-    assert "On-Disk chunks: " in log
-    found = server.data("GET", f"{STORE}/gc")
-    assert (found["last-run-state"], found["removed-bad"]) == ("OK", 1)
-    assert found["disk-chunks"] == 7
-    assert found["index-file-count"] == 5
-
-
-# --- the second server ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def remote(stack: RunningStack, server: Api, other: Api, writer: Login) -> str:
-    """pbs1 as pbs2 knows it, with the least rights."""
-    assert writer
-    token, secret = new_token(server, "copy@pbs", "pbs2", "DatastoreReader", "/datastore/main")
-    found = {"host": server.address, "auth-id": token, "password": secret, "fingerprint": fingerprint(stack, "pbs1")}
-    other.data("POST", "/config/remote", name="first", **found)
-    return "first"
-
-
-def test_a_pull_brings_what_is_missing(
-    stack: RunningStack, server: Api, other: Api, remote: str, writer: Login
-) -> None:
-    pull = {"store": "main", "remote": remote, "remote-store": "main"}
-    log = other.run("POST", "/pull", **pull)
-    assert "sync snapshot vm/100/1970-01-01T00:16:40Z" in log
-    assert times(other) == times(server) == [1000, 2000]
-    assert times(other, ns="lab/deep") == [1000]
-    here, there = directory(stack, "pbs2"), directory(stack, "pbs1")
-    for snapshot in there.all_snapshots():
-        assert here.index(snapshot, IMAGE) == there.index(snapshot, IMAGE)
-        assert all(here.chunks.read(digest) for digest in here.index(snapshot, IMAGE).digests)
-    assert "Summary: sync job pulled 0.00 MiB" in other.run("POST", "/pull", **pull)
-    back_up(writer, 7000, "a", "B", "new")
-    assert "found 2 groups to sync (out of 2 total)" in other.run("POST", "/pull", **pull)
-    assert times(other) == [1000, 2000, 7000]
-
-
-def test_a_pull_removes_what_vanished(server: Api, other: Api, remote: str) -> None:
-    server.data("DELETE", f"{STORE}/snapshots", backup_type="vm", backup_id="100", backup_time=1000)
-    server.data("DELETE", f"{STORE}/groups", backup_type="vm", backup_id="200")
-    server.data("DELETE", f"{STORE}/namespace", ns="lab", delete_groups=1)
-    other.run("POST", "/pull", store="main", remote=remote, remote_store="main")
-    assert times(other) == [1000, 2000, 7000]
-    other.run("POST", "/pull", store="main", remote=remote, remote_store="main", remove_vanished=1)
-    assert (times(other), times(other, "200")) == ([2000, 7000], [])
-    assert [row["ns"] for row in other.data("GET", f"{STORE}/namespace")] == [""]
-
-
-def test_jobs_run_when_their_time_comes(server: Api, other: Api, remote: str, writer: Login) -> None:
-    back_up(writer, 8000, "a", "late")
-    every_second = "*:*:*"
-    other.data("POST", "/config/sync", id="from-first", store="main", remote=remote, remote_store="main",
-               schedule=every_second)  # fmt: skip
-    other.data("POST", "/config/prune", id="keep-one", store="main", schedule=every_second, keep_last=1)
-    wait_until(lambda: times(other) == [8000])
-    (job,) = other.data("GET", "/admin/sync")
-    assert job["last-run-state"] == "OK"
-    assert "task triggered by schedule" in other.log(job["last-run-upid"])
-    other.data("DELETE", "/config/sync/from-first")
-    other.data("DELETE", "/config/prune/keep-one")
-    # a job without a calendar event runs on demand only
-    other.data("POST", "/config/verify", id="by-hand", store="main")
-    other.run("POST", "/admin/verify/by-hand/run")
-
-
-def test_everything_survives_a_power_cut(stack: RunningStack, server: Api, writer: Login) -> None:
-    before = server.data("GET", f"{STORE}/snapshots")
-    tasks = server("GET", "/nodes/localhost/tasks").json()["total"]
-    stack.power("off", "pbs1")
-    wait_until(lambda: stack.host("pbs1")["power"] == "off")
-    stack.power("on", "pbs1")
-    stack.wait_ready("pbs1")
-    again = root(stack, "pbs1")
-    assert again.data("GET", f"{STORE}/snapshots") == before
-    assert again("GET", "/nodes/localhost/tasks").json()["total"] == tasks
-    assert back_up(writer, 9000, "a", "late") == 0
-    (shown,) = again.data("GET", "/nodes/localhost/certificates/info")
-    assert shown["fingerprint"] == fingerprint(stack, "pbs1").lower()
-
-
 # --- the console ------------------------------------------------------------------------------------------------------
 
 
@@ -477,3 +244,68 @@ def test_a_host_stays_small(stack: RunningStack) -> None:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         sizes += [int(line.split()[1]) for line in rollup if line.startswith("Pss:")]
     assert max(sizes) < 60 * 1024
+
+
+# --- the host ---------------------------------------------------------------------------------------------------------
+
+
+def test_realms_are_kept_beside_the_two_that_are_there(server: Api) -> None:
+    server.data("PUT", "/config/access/pbs", comment="our own", default=1)
+    rows = {row["realm"]: row for row in server.data("GET", "/access/domains")}
+    assert (rows["pbs"]["comment"], rows["pbs"]["default"]) == ("our own", True)
+    realm = {"issuer-url": "https://login.example.test", "client-id": "pbs", "client-key": "horse"}
+    server.data("POST", "/config/access/openid", realm="sso", **realm)
+    assert "client-key" not in server.data("GET", "/config/access/openid/sso")
+    server.data("POST", "/access/users", userid="eve@sso")
+    directory = {"server1": "127.0.0.1", "port": 1, "base-dn": "dc=example", "user-attr": "uid"}
+    assert (
+        "could not connect to 127.0.0.1:1"
+        in server.refusal("POST", "/config/access/ldap", realm="corp", **directory)[1]
+    )
+    server.data("DELETE", "/access/users/eve@sso")
+    server.data("DELETE", "/config/access/openid/sso")
+    assert "no such realm 'sso'" in server.refusal("POST", "/access/users", userid="eve@sso")[1]
+
+
+def test_the_network_changes_when_it_is_told_to(server: Api) -> None:
+    path = "/nodes/localhost/network"
+    server.data("POST", path, iface="vmbr1", type="bridge", cidr="192.0.2.1/24", bridge_ports="", autostart=1)
+    answer = server("GET", path).json()
+    assert "+iface vmbr1 inet static" in answer["changes"]
+    row = next(row for row in answer["data"] if row["name"] == "vmbr1")
+    assert (row["cidr"], row["method"], row["autostart"], row["active"]) == ("192.0.2.1/24", "static", True, False)
+    server.data("PUT", f"{path}/vmbr1", delete=["cidr"], mtu=9000)
+    server.data("DELETE", path)
+    assert server.refusal("GET", f"{path}/vmbr1") == (404, "interface 'vmbr1' does not exist.")
+    server.data("POST", path, iface="vmbr1", type="bridge", cidr="192.0.2.1/24")
+    server.run("PUT", path)
+    assert server.data("GET", f"{path}/vmbr1")["active"] is True
+
+
+def test_services_and_settings_of_the_host(server: Api) -> None:
+    path = "/nodes/localhost"
+    server.run("POST", f"{path}/services/postfix/stop")
+    assert server.data("GET", f"{path}/services/postfix/state")["state"] == "dead"
+    server.run("POST", f"{path}/services/postfix/start")
+    assert "connection to the API would be lost" in server.refusal("POST", f"{path}/services/proxmox-backup/stop")[1]
+    digest = server("GET", f"{path}/config").json()["digest"]
+    server.data("PUT", f"{path}/config", description="line one\nline two", task_log_max_days=7, digest=digest)
+    assert server.data("GET", f"{path}/config") == {"description": "line one\nline two", "task-log-max-days": 7}
+    assert "detected modified configuration" in server.refusal("PUT", f"{path}/config", digest=digest)[1]
+    assert "proxmox-backup-server" in server.data("GET", f"{path}/report")
+    assert server.data("GET", f"{path}/syslog", limit=1)[0]["n"] == 1
+    names = {row["Package"] for row in server.data("GET", f"{path}/apt/versions")}
+    assert {"proxmox-backup", "proxmox-backup-server"} <= names
+
+
+def test_metric_servers_have_to_answer(server: Api) -> None:
+    path = "/config/metrics"
+    text = server.refusal("POST", f"{path}/influxdb-http", name="influx", url="http://127.0.0.1:1", token="horse")[1]
+    assert text.startswith("error testing connection to http://127.0.0.1:1")
+    server.data("POST", f"{path}/influxdb-http", name="influx", url="http://127.0.0.1:1", token="horse", enable=0)
+    assert "token" not in server.data("GET", f"{path}/influxdb-http/influx")
+    assert server.data("GET", "/admin/metrics") == [
+        {"name": "influx", "type": "influxdb-http", "server": "http://127.0.0.1:1", "enable": False}
+    ]
+    figures = server.data("GET", "/status/metrics")["data"]
+    assert {"host", "datastore/main"} <= {row["id"] for row in figures}

@@ -73,6 +73,11 @@ def _may_see_sync(call: Call, values: Values) -> bool:
 def _may_sync(call: Call, values: Values) -> bool:
     """Writing here, reading there; more for removing, and for backups that are somebody else's."""
     access, identity = call.host.pbs.access, call.identity
+    if values.get("sync-direction") == "push":
+        there = ["Remote.DatastoreBackup"] + (["Remote.DatastorePrune"] if values.get("remove-vanished") else [])
+        if not access.may(identity, _store_path(values), ["Datastore.Read", "Datastore.Backup"], any=True):
+            return False
+        return access.may(identity, _remote_path(values), there)
     here = ["Datastore.Backup"] + (["Datastore.Prune"] if values.get("remove-vanished") else [])
     owner = values.get("owner", "root@pam")
     if owner != identity.authid and not owner.startswith(f"{identity.authid}!"):
@@ -95,8 +100,8 @@ async def _check_store(call: Call, values: Values) -> None:
 
 async def _check_sync(call: Call, values: Values) -> None:
     await _check_store(call, values)
-    if values.get("sync-direction") == "push":
-        raise ParameterError({"sync-direction": "value 'push' is not supported by this server."})
+    if values.get("sync-direction") == "push" and "remote" not in values:
+        raise ParameterError({"remote": "sync jobs that push need a remote."})
     if "remote" in values:
         login_of(call.host, values["remote"])
     elif values["store"] == values["remote-store"]:
@@ -158,6 +163,12 @@ BRANCHES = (
 )  # fmt: skip
 
 
+def is_asked_for(call: Call, branch: Branch, values: Values) -> bool:
+    """Lists of sync jobs show those that pull, unless something else is asked for (facts §20.4)."""
+    wanted = call.get("sync-direction", "pull")
+    return branch.job != "syncjob" or wanted in ("all", values.get("sync-direction", "pull"))
+
+
 def register(branch: Branch) -> None:
     """Answer the five methods of a branch."""
     one = f"{branch.path}/{{{branch.key}}}"
@@ -181,7 +192,7 @@ def register(branch: Branch) -> None:
         sections = branch.file.read(call.host)
         call.extra["digest"] = sections.digest
         rows = [shown(ident, values) for ident, values in sections.of(branch.section).items()]
-        return [row for row in rows if branch.sees(call, row)]
+        return [row for row in rows if branch.sees(call, row) and is_asked_for(call, branch, row)]
 
     @pbs("POST", branch.path)
     async def create(call: Call) -> Json:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pbs
-from agentstack.api.pbs.config import BRANCHES, Branch
+from agentstack.api.pbs.config import BRANCHES, Branch, is_asked_for
 from agentstack.api.pbs.config_datastore import GC
 from agentstack.api.pbs.datastore import group_of, namespace, open_store, require
 from agentstack.errors import AgentError, ParameterError
-from agentstack.pbs import sync, upkeep
+from agentstack.pbs import push, sync, upkeep
 from agentstack.pbs.access import DENIED
 from agentstack.pbs.datastores import acl_path
 from agentstack.pbs.snapshots import Group, Snapshot
@@ -119,12 +119,30 @@ async def pull(call: Call) -> Json:
     return call.host.tasks.start(call.identity, "sync", f"{values.get('remote', '-')}:{values['remote-store']}", work)
 
 
+@pbs("POST", "/push")
+async def push_now(call: Call) -> Json:
+    branch = next(branch for branch in BRANCHES if branch.job == "syncjob")
+    values = {**call.params, "sync-direction": "push"}
+    if not branch.changes(call, values):
+        raise AgentError(DENIED, status=403)
+    open_store(call)
+
+    async def work(task: Task) -> None:
+        await push.push(call.host, values, task)
+
+    return call.host.tasks.start(call.identity, "sync", f"{values['remote']}:{values['remote-store']}", work)
+
+
 @pbs("GET", "/admin/traffic-control")
 async def traffic(call: Call) -> Json:
-    """Nothing is limited between agents, so nothing flows through a rule."""
+    """The rules with what flows through them in bytes a second."""
     branch = next(branch for branch in BRANCHES if branch.path == "/config/traffic-control")
-    rules = branch.file.read(call.host).of(branch.section)
-    return [{"name": name, **values, "cur-rate-in": 0, "cur-rate-out": 0} for name, values in rules.items()]
+    rows = []
+    for name, values in branch.file.read(call.host).of(branch.section).items():
+        buckets = call.host.pbs.traffic.buckets(name)
+        rates = {f"cur-rate-{way}": int(buckets[way].current) if way in buckets else 0 for way in ("in", "out")}
+        rows.append({"name": name, **values, **rates})
+    return rows
 
 
 def register(branch: Branch) -> None:
@@ -141,7 +159,9 @@ def register(branch: Branch) -> None:
         return [
             {"id": ident, **values, **call.host.pbs.jobs.status(kind, ident, _schedule(values))}
             for ident, values in sections.of(branch.section).items()
-            if call.get("store", values["store"]) == values["store"] and branch.sees(call, values)
+            if call.get("store", values["store"]) == values["store"]
+            and is_asked_for(call, branch, values)
+            and branch.sees(call, values)
         ]
 
     @pbs("POST", f"{path}/{{id}}/run")
