@@ -16,7 +16,7 @@ from typing import Any
 
 from ._shell import Shell
 
-CLOCK_SAMPLES = 5
+CLOCK_SAMPLES = 3
 DEFAULT_WATCHDOG = "softdog"
 WATCHDOG = "/dev/watchdog"
 _MODULE = re.compile(r"^\s*WATCHDOG_MODULE\s*=\s*\"?([\w-]+)", re.MULTILINE)
@@ -75,9 +75,11 @@ def read_machine(shell: Shell, names: Iterable[str], addresses: Iterable[str]) -
     machine = Machine()
     machine.offset, machine.uncertainty = _clock(shell)
     machine.chrony, machine.synchronised = parse_chrony(shell.attempt(["chronyc", "-c", "tracking"]).text)
-    machine.load = float(shell.run(["cat", "/proc/loadavg"]).split()[1])
     machine.processors = int(shell.run(["nproc"]))
-    sizes = parse_meminfo(shell.run(["cat", "/proc/meminfo"]))
+    # one command: each costs the control node as much as all that it reads
+    kernel = shell.run(["cat", "/proc/loadavg", "/proc/meminfo"])
+    machine.load = float(kernel.split()[1])
+    sizes = parse_meminfo(kernel)
     machine.memory, machine.available = sizes.get("MemTotal", 0), sizes.get("MemAvailable", 0)
     machine.swap = sizes.get("SwapTotal", 0)
     machine.swap_used = machine.swap - sizes.get("SwapFree", 0)

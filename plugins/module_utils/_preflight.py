@@ -74,7 +74,8 @@ def _wishes(params: Mapping[str, Any]) -> Wishes:
 
 def _measure(params: Mapping[str, Any], looks: list[Look]) -> list[Measured]:
     """Ask the hosts themselves, over SSH, side by side; then measure between them."""
-    nodes = [look.node for look in looks if not look.offline_member]
+    # one that does not answer has been found already
+    nodes = [look.node for look in looks if not isinstance(look.error, ConnectError)]
     names, addresses = [node["name"] for node in nodes], [node["address"] for node in nodes]
     entries = [{"node": node["name"], "address": node["address"], "host_key": node["host_key"]} for node in nodes]
     with Hosts(entries, Login.from_params(params)) as hosts:

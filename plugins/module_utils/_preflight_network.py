@@ -36,7 +36,7 @@ LOSS = Bound(0.001, 0.2)
 
 def _shells(site: Site) -> Iterator[Finding]:
     for look in site.looks:
-        if look.shell_error is not None and not look.offline_member:
+        if look.shell_error is not None:
             text = f"{look.name} cannot be measured: {look.shell_error.message}"
             yield Finding(WARNING, "ssh", look.name, text, look.where, look.shell_error.hint)
 
