@@ -112,8 +112,8 @@ def _parse_stanzas(text: str) -> list[Repository]:
                 values[match[1]] = match[2].split()
         if "URIs" in values:
             enabled = values.pop("Enabled", ["yes"])[0].lower() not in ("no", "false", "0")
-            basics = [values.pop(key, []) for key in ("Types", "URIs", "Suites", "Components")]
-            found.append(Repository(*basics, options=values, comment=comment, enabled=enabled))
+            types, uris, suites, components = (values.pop(key, []) for key in ("Types", "URIs", "Suites", "Components"))
+            found.append(Repository(types, uris, suites, components, values, comment, enabled))
     return found
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentstack.errors import AgentError
 from agentstack.manager import config
-from agentstack.shell.api_command import FAILED, ApiCommand, run, usage
+from agentstack.shell.api_command import ApiCommand, run, usage
+from agentstack.shell.exit_status import FAILED
 from agentstack.shell.output import pretty, table
 from agentstack.shell.registry import CommandIO, command
 

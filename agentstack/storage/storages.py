@@ -24,7 +24,8 @@ from agentstack.storage.pbs import PbsStorage
 from agentstack.storage.remote import Iscsi, Nfs
 from agentstack.storage.types import STORAGE_TYPES
 from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
-from agentstack.storage.volumes import Backend, Cloning, Directory, Usage, Volume, ZfsPool
+from agentstack.storage.volumes import Backend, Cloning, Directory, Usage, Volume
+from agentstack.storage.zfs_volumes import ZfsPool
 
 if TYPE_CHECKING:
     from agentstack.host import Host
