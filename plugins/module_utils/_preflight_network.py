@@ -111,9 +111,13 @@ def _cards(site: Site) -> Iterator[Finding]:
 
 
 def _speeds(site: Site) -> Iterator[Finding]:
+    """Of those that a network is for; who only votes needs none beside corosync's."""
     for look in site.looks:
-        for network in site.wishes.networks if look.machine else ():
-            assert look.machine is not None
+        if look.machine is None or look.node.get("voter"):
+            continue
+        for network in site.wishes.networks:
+            if network.get("nodes") and look.name not in network["nodes"]:
+                continue
             address = address_in(look.machine, network["cidr"])
             if address is None:
                 text = f"{look.name} has no address in the {network['name']} network {network['cidr']}"

@@ -108,6 +108,10 @@ options:
         description: Mbit/s that the cards should have.
         type: int
         default: 10000
+      nodes:
+        description: Names of the nodes that need it; all but those that only vote if it is not given.
+        type: list
+        elements: str
   guests:
     description: The guests as for M(quorate.pve.guests), whose memory is counted beside that of those that run.
     type: list
@@ -264,6 +268,7 @@ ARGUMENT_SPEC = arguments(
             "name": {"type": "str", "required": True},
             "cidr": {"type": "str", "required": True},
             "min_speed": {"type": "int", "default": 10000},
+            "nodes": {"type": "list", "elements": "str"},
         },
     },
     guests={"type": "list", "elements": "dict", "default": []},

@@ -95,7 +95,7 @@ DANCES: dict[str, Dance] = {
                 ],
                 "zfs_pools": [TANK],
                 "ceph_osds": [{"node": "*", "devices": {"type": "nvme"}}],
-                "networks": [{"name": "migration", "cidr": "{ring1}", "min_speed": 1000}],
+                "networks": [{"name": "migration", "cidr": "{ring1}", "min_speed": 1000, "nodes": ["pve1"]}],
                 "guests": [{"vmid": 101, "node": "pve1", "memory": 64, "disks": {"scsi0": "tank:1"}}],
                 "storages": [{"storage": "tank", "type": "zfspool"}],
                 "replication_jobs": [{"guest": 101, "target": "pve2"}],

@@ -135,6 +135,8 @@ def test_speeds() -> None:
     slow = [look(1, speeds={"nic1": 1000}), look(2, speeds={"nic1": 100}), look(3, interfaces=[])]
     network = {"name": "migration", "cidr": "10.1.0.0/24"}
     assert found(slow, [], networks=[network]) == [("error", "speed")] * 2 + [("warning", "speed")]
+    assert found(slow, [], networks=[{**network, "nodes": ["pve1"]}]) == [("warning", "speed")]
+    assert found([look(1), look(2), look(3, voter=True, interfaces=[])], [], networks=[network]) == []
 
 
 def test_room_for_the_guests_of_a_lost_node() -> None:
