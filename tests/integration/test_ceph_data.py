@@ -15,7 +15,7 @@ from ..ceph_stacks import acknowledged, build_ceph, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
-pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.long]
 
 NODES = ("pve1", "pve2", "pve3")
 
@@ -81,6 +81,32 @@ def test_a_guest_goes_on_while_a_host_is_gone_and_copies_catch_up(stack: Running
     wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
     assert len(copies(stack)) == 3
     nothing_lost(stack)
+
+
+def test_osds_that_their_peers_do_not_reach_are_down(stack: RunningStack, root: Root) -> None:
+    """Only the cluster network is cut: the monitors hear the host, its peers do not."""
+    stack.fault("link", "pve2", "ceph", "cut")
+    wait_until(lambda: "OSD_HOST_DOWN" in health(root)[1], 60)
+    assert "MON_DOWN" not in health(root)[1]
+    goes_on(stack)
+    stack.clear_faults()
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
+    nothing_lost(stack)
+
+
+def test_a_disk_that_fails_takes_its_osd_down(stack: RunningStack, root: Root) -> None:
+    stack.fault("disk", "pve2", "nvme0n1", "fail")
+    wait_until(lambda: "OSD_DOWN" in health(root)[1], 60)
+    goes_on(stack)
+    stack.clear_faults()
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
+
+
+def test_clocks_apart_are_a_warning(stack: RunningStack, root: Root) -> None:
+    stack.fault("clock", "pve3", "+2s")
+    wait_until(lambda: "MON_CLOCK_SKEW" in health(root)[1], 60)
+    stack.clear_faults()
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
 
 
 def test_another_host_opens_the_image_of_one_that_lost_power(stack: RunningStack, root: Root) -> None:
