@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentstack.guests import config as configs
+from agentstack.guests.config import LXC, QEMU, Kind
 from agentstack.shell.api_command import ApiCommand, run
 from agentstack.shell.registry import CommandIO, command
 
@@ -78,11 +80,26 @@ def _table(kind: str) -> dict[str, ApiCommand]:
 QM, PCT = _table("qemu"), _table("lxc")
 
 
+async def _unlock(host: Host, kind: Kind, vmid: int) -> int:
+    """Take the lock off a guest that an operation left behind; the API has no call for it."""
+    async with host.guests.lock(vmid):
+        config = configs.load(host, kind, vmid)
+        config.values.pop("lock", None)
+        await configs.save(host, kind, vmid, config)
+    return 0
+
+
 @command("qm")
 async def qm(host: Host, argv: list[str], io: CommandIO) -> int:
+    match argv:
+        case ["unlock", vmid] if vmid.isdigit():
+            return await _unlock(host, QEMU, int(vmid))
     return await run(host, "qm", QM, argv, io)
 
 
 @command("pct")
 async def pct(host: Host, argv: list[str], io: CommandIO) -> int:
+    match argv:
+        case ["unlock", vmid] if vmid.isdigit():
+            return await _unlock(host, LXC, int(vmid))
     return await run(host, "pct", PCT, argv, io)

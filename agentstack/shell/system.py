@@ -102,7 +102,17 @@ async def _act(host: Host, verb: str, unit: str) -> None:
 @command("pveversion")
 async def pveversion(host: Host, argv: list[str], io: CommandIO) -> int:
     # observed: commands, pveversion
-    io.out(f"pve-manager/{host.version}/{host.repoid} (running kernel: {host.kernel})\n")
+    if not {"-v", "--verbose"} & set(argv):
+        io.out(f"pve-manager/{host.version}/{host.repoid} (running kernel: {host.kernel})\n")
+        return 0
+    found = {name: package for name, package in host.packages.all().items() if package.origin == "Proxmox"}
+    first = {
+        "proxmox-ve": f"running kernel: {host.kernel}",
+        "pve-manager": f"running version: {host.version}/{host.repoid}",
+    }
+    for name in (*first, *sorted(set(found) - set(first))):
+        if name in found:
+            io.out(f"{name}: {found[name].version}" + (f" ({first[name]})" if name in first else "") + "\n")
     return 0
 
 
