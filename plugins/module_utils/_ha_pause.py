@@ -75,11 +75,14 @@ class HaPause:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Set HA aside, and put it back whatever happens in between."""
-        ours = self._set_aside()
+        ours = self._claim()
         try:
+            if ours:
+                self._set_aside()
             yield
         except QuorateError as error:
-            self._put_back_after(error, ours)
+            if ours:
+                self._put_back_after(error)
             raise
         except BaseException:
             # the user's break-off counts, not what else might go wrong
@@ -89,16 +92,14 @@ class HaPause:
         if ours:
             self.put_back()
 
-    def _put_back_after(self, error: QuorateError, ours: bool) -> None:
-        if not ours:
-            return
+    def _put_back_after(self, error: QuorateError) -> None:
         try:
             self.put_back()
         except QuorateError as second:
             error.message = f"{error.message.rstrip('.')}. HA is still set aside: {second}. Run again to put it back"
 
-    def _set_aside(self) -> bool:
-        """Whether it is ours to be put back afterwards."""
+    def _claim(self) -> bool:
+        """Whether HA is ours to be set aside, and put back afterwards; from then on the file says so."""
         ha = read_ha(self.api)
         if ha.may_be_paused and self._marked():
             return True
@@ -108,22 +109,23 @@ class HaPause:
         if ha.armed == STANDBY or not ha.in_use:
             return False
         self.hosts.do(self.editor, lambda shell: shell.write(MARK, "set aside while the links are changed\n"))
-        if ha.armed is not None:
-            self.api.client.post("/cluster/ha/status/disarm-ha", {"resource-mode": "freeze"})
-            self._wait_for("HA's being disarmed", (DISARMED,))
-            return True
-        for service in (LOCAL, CLUSTER):
-            self._everywhere("stop", service)
         return True
+
+    def _set_aside(self) -> None:
+        ha = read_ha(self.api)
+        if ha.armed is None:
+            for service in (LOCAL, CLUSTER):
+                self._everywhere("stop", service)
+            return
+        if ha.armed not in (DISARMING, DISARMED):
+            self.api.client.post("/cluster/ha/status/disarm-ha", {"resource-mode": "freeze"})
+        self._wait_for("HA's being disarmed", (DISARMED,))
 
     def put_back(self) -> None:
         """Arm it again, or start the managers, and wait until that is seen."""
-        ha = read_ha(self.api)
-        if ha.armed is not None:
-            if ha.armed == DISARMING:
-                self._wait_for("HA's being disarmed", (DISARMED,))
-            if ha.armed in (DISARMING, DISARMED):
-                self.api.client.post("/cluster/ha/status/arm-ha")
+        if read_ha(self.api).armed is not None:
+            # commands are queued: one that disarms may not have been looked at yet
+            self.api.client.post("/cluster/ha/status/arm-ha")
             self._wait_for("HA's being armed again", (ARMED, STANDBY))
         else:
             for service in (CLUSTER, LOCAL):

@@ -60,18 +60,19 @@ def voter_problems(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[
         for index, element in enumerate(variables.get(name) or []):
             if element.get(field) in voters and element.get("state") != "absent":
                 yield f"{name}[{index}] ({element[label]}): {words} {element[field]}, which only votes (pve_voter)."
-    allowed: dict[str, set[str]] = {}
+    # a replicated guest that no affinity names is led to its replicas by the role ha
+    jobs = [job for job in variables.get("pve_replication_jobs") or [] if job.get("state") != "absent"]
+    bound = {f"{kind}:{job['guest']}" for job in jobs for kind in ("vm", "ct")}
     for index, affinity in enumerate(variables.get("pve_ha_affinity") or []):
         if affinity.get("state") == "absent":
             continue
         if named := sorted(voters & set(affinity.get("nodes") or {})):
             where = f"pve_ha_affinity[{index}] ({affinity['name']})"
             yield f"{where}: names {', '.join(named)}, which only votes (pve_voter)."
-        if affinity.get("strict"):
-            for sid in affinity.get("resources") or []:
-                allowed[str(sid)] = set(affinity.get("nodes") or {})
+        named_here = set(map(str, affinity.get("resources") or []))
+        bound = bound | named_here if affinity.get("strict") else bound - named_here
     for index, resource in enumerate(variables.get("pve_ha_resources") or []):
-        if resource.get("state") in ("absent", "ignored", "disabled") or str(resource["sid"]) in allowed:
+        if resource.get("state") in ("absent", "ignored", "disabled") or str(resource["sid"]) in bound:
             continue
         yield (
             f"pve_ha_resources[{index}] ({resource['sid']}): HA may start it on {', '.join(sorted(voters))}, which "
