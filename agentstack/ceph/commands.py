@@ -163,6 +163,12 @@ def osd_out(cluster: ClusterMap, number: int, automatic: bool = False) -> None:
 
 
 @command
+def osd_full(cluster: ClusterMap, number: int, full: bool) -> None:
+    """An OSD has come to the full ratio, or is below it again."""
+    _osd(cluster, number).full = full
+
+
+@command
 def osd_in(cluster: ClusterMap, number: int) -> None:
     """Place data on an OSD again."""
     osd = _osd(cluster, number)

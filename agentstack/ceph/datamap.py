@@ -17,7 +17,8 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class DataMap:
-    """`hosts`: OSD -> host; `boots`: OSD -> its run; `reached`: hosts that answer here; `flags`: of the cluster."""
+    """`hosts`: OSD -> host; `boots`: OSD -> its run; `reached`: hosts that answer here; `flags`: of the cluster;
+    `full`: OSDs that take no more data."""
 
     epoch: int
     pg_nums: dict[int, int]
@@ -26,6 +27,7 @@ class DataMap:
     boots: dict[int, str]
     reached: frozenset[str]
     flags: frozenset[str]
+    full: frozenset[int]
 
     def key(self, pool: int, name: str) -> Key | None:
         """The placement group of an object; None without the pool."""
@@ -57,4 +59,5 @@ def excerpt(cluster: ClusterMap, reached: Collection[str]) -> DataMap:
         {osd.id: osd.boot for osd in cluster.osds.values()},
         frozenset(reached),
         frozenset(cluster.flags),
+        frozenset(osd.id for osd in cluster.osds.values() if osd.full),
     )

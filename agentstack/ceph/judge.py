@@ -17,6 +17,8 @@ DOWN_OUT = 600.0
 """Seconds after which an OSD that is down is marked out (mon_osd_down_out_interval)."""
 DOWN_OUT_LIMIT = "rack"
 """Nothing is marked out when all below such a bucket, or a bigger one, is down (mon_osd_down_out_subtree_limit)."""
+FULL = 0.95
+"""The part of an OSD's space at which it takes no more data (mon_osd_full_ratio)."""
 REPORTERS = 2
 """So many hosts have to report that another one's OSDs do not answer (mon_osd_min_down_reporters)."""
 
@@ -34,6 +36,8 @@ async def judge(group: MonitorGroup, clock: Clock, news: News) -> None:
             await group.execute("osd_down", number=osd.id, now=now)
     for number in overdue(cluster, now, clock.scale):
         await group.execute("osd_out", number=number, automatic=True)
+    for number, full in filling(cluster, alive, news).items():
+        await group.execute("osd_full", number=number, full=full)
     quorum = group.quorum()
     step = next_step(cluster, [monitor for name, monitor in cluster.monitors.items() if name in quorum])
     if step is not None:
@@ -52,6 +56,16 @@ def reported(cluster: ClusterMap, alive: frozenset[str], news: News) -> set[str]
     for host in sorted(hosts & alive):
         counts.update(news(host).get("silent", []))
     return {host for host, count in counts.items() if count >= max(1, min(REPORTERS, len(hosts) - 1))}
+
+
+def filling(cluster: ClusterMap, alive: frozenset[str], news: News) -> dict[int, bool]:
+    """OSDs that have become full, or are no longer."""
+    used = {int(number): size for host in alive for number, size in news(host).get("used", {}).items()}
+    return {
+        osd.id: not osd.full
+        for osd in cluster.osds.values()
+        if osd.id in used and (used[osd.id] >= FULL * osd.size) != osd.full
+    }
 
 
 def overdue(cluster: ClusterMap, now: float, scale: float) -> list[int]:

@@ -58,6 +58,8 @@ class Osd:
     reweight: float = 1.0
     down_since: float | None = None
     """Wall clock of the mark "down"; an OSD that stays down for the down-out interval is marked out."""
+    full: bool = False
+    """Takes no more data."""
     auto_out: bool = False
     """Marked out by the monitors, not by the operator: comes in again by itself when it boots."""
 

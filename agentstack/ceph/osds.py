@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 AGAIN: Answer = ({"again": 1}, b"")
 """The answer to what cannot be done with the present maps: come again with newer ones."""
+GROWING = frozenset({"write", "replace", "set"})
+"""Requests that full OSDs hold up."""
 LONGEST = 10.0
 """Real seconds that a primary waits for a copy."""
 PATIENCE = 2.0
@@ -84,6 +86,8 @@ class Osds:
             news = self.plane.map
             group = news.groups.get(key) if news else None
             if news is None or group is None or not group.writable or group.acting[0] not in self.stores:
+                return AGAIN
+            if header["do"] in GROWING and news.full.intersection(group.acting):
                 return AGAIN
             if "pause" in news.flags or not await self.peer(news, key, group):
                 return AGAIN

@@ -59,7 +59,7 @@ def wanted(cluster: ClusterMap) -> Wanted:
 def signature(cluster: ClusterMap) -> tuple[object, ...]:
     """What the groups depend on besides CRUSH: the same value, the same groups."""
     return (
-        tuple((osd.id, osd.up, osd.boot) for osd in cluster.osds.values()),
+        tuple((osd.id, osd.up, osd.boot, osd.full) for osd in cluster.osds.values()),
         tuple((pool.id, pool.size, pool.min_size, pool.pg_num, pool.sites) for pool in cluster.pools.values()),
         cluster.stretch.type if cluster.stretch else None,
         repr(cluster.groups),

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentstack.ceph.commands import apply
+from agentstack.ceph.datamap import excerpt
+from agentstack.ceph.judge import filling
 from agentstack.ceph.maps import ClusterMap
 from agentstack.ceph.peering import placement_groups, states
 from agentstack.ceph.placement import mapping
@@ -134,3 +136,17 @@ def test_no_history_lets_an_acknowledged_write_be_forgotten(history: list[tuple[
                 assert set(group.acting) == set(group.complete)
                 written[group.name] = written.get(group.name, 0) + 1
                 held |= {(group.name, member): written[group.name] for member in group.acting}
+
+
+def test_a_full_osd_is_noticed_once_and_holds_up_its_groups() -> None:
+    ceph = cluster(3, 1)
+    news = {"pve1": {"used": {"0": int(0.96 * 2**40)}}, "pve2": {"used": {"1": 5}}}
+    alive = frozenset(news)
+    assert filling(ceph, alive, lambda host: news[host]) == {0: True}
+    epoch = ceph.group_epoch
+    apply(ceph, "osd_full", {"number": 0, "full": True})
+    assert excerpt(ceph, alive).full == {0}
+    assert ceph.group_epoch > epoch, "everybody has to hear of it"
+    assert filling(ceph, alive, lambda host: news[host]) == {}
+    news["pve1"]["used"]["0"] = 7
+    assert filling(ceph, alive, lambda host: news[host]) == {0: False}
