@@ -67,6 +67,7 @@ def test_nothing_wrong() -> None:
     variables = {
         "pve_ha_affinity": [{"name": "a", "nodes": {"pve1": 1, "pve2": 1}, "strict": True, "resources": ["vm:101"]}],
         "pve_ha_resources": [{"sid": "vm:101"}, {"sid": "vm:102", "state": "ignored"}, {"sid": "vm:103"}],
+        "pve_guests": [{"vmid": 103, "node": "pve1"}],
         "pve_replication_jobs": [{"guest": 103, "target": "pve2"}],
         "pve_witness": {"address": "192.0.2.9"},
         "pve_preflight_severity": {"latency": "warning"},
