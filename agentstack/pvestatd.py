@@ -28,6 +28,9 @@ BASE_MEMORY = 3 << 29
 
 IDLE_CPU = 0.01
 
+SAMPLE = 10.0
+"""Wall-clock seconds between two figures that are kept: guests are many, and a row stands for a minute at least."""
+
 _NO_FIGURES = frozenset({"vmid", "pid", "template"})
 
 
@@ -40,6 +43,7 @@ class Statd:
         self._loop: asyncio.Task[None] | None = None
         self.history = History()
         """What the nodes said over time."""
+        self._keep_at = 0.0
         self._booted = host.clock.elapsed()
 
     async def start(self) -> None:
@@ -68,13 +72,16 @@ class Statd:
         await cluster.broadcast(NODE, self.node(guests))
         await cluster.broadcast(GUESTS, guests)
         await cluster.broadcast(STORAGES, self.host.storage.statuses())
+        due = self.host.clock.now() >= self._keep_at
         for view in cluster.nodes():
             self.status_of(view.name)
-            self._keep(view.name)
+            if due:
+                self._keep(view.name)
 
     def _keep(self, node: str) -> None:
         """Take down what a node says of itself at this moment, for whoever asks how it was."""
         now, cluster = self.host.clock.now(), self.host.cluster
+        self._keep_at = now + SAMPLE
         self.history.add(f"node/{node}", now, cluster.kv(node, NODE) or {})
         for row in cluster.kv(node, GUESTS) or []:
             figures = {key: value for key, value in row.items() if key not in _NO_FIGURES}

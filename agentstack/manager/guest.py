@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentstack.access.identity import ROOT, Identity
 from agentstack.guests import config as configs
-from agentstack.guests import migrate, operations
+from agentstack.guests import operations
 from agentstack.guests.config import BY_SERVICE, LXC
+from agentstack.guests.migrate import Request, migrate
 from agentstack.tasks import Task
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class GuestDriver:
                 return False
 
         async def action(task: Task) -> None:
-            request = migrate.Request(target, online=online, with_local_disks=True)
-            await migrate.migrate(self.host, self.kind, self.vmid, request, task.log)
+            request = Request(target, online=online, with_local_disks=True)
+            await migrate(self.host, self.kind, self.vmid, request, task.log)
 
         name = "qmigrate" if self.kind is not LXC else "vzmigrate"
         return self._task(name, action)
