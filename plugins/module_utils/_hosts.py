@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -66,6 +67,7 @@ class Hosts:
         self.login = login
         self.elsewhere = elsewhere or {}
         self._open: dict[str, Shell] = {}
+        self._connecting = {node: threading.Lock() for node in self.entries}
 
     def __enter__(self) -> Hosts:
         return self
@@ -81,9 +83,10 @@ class Hosts:
 
     def do(self, node: str, work: Callable[[Shell], T]) -> T:
         """Do something on one node. Raises :class:`ShellError`."""
-        shell = self._open.get(node)
-        if shell is None:
-            shell = self._open[node] = self._connect(node)
+        with self._connecting[node]:
+            shell = self._open.get(node)
+            if shell is None:
+                shell = self._open[node] = self._connect(node)
         try:
             return work(shell)
         except ShellError:
