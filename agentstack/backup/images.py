@@ -82,16 +82,18 @@ async def copied(host: Host, guest: Guest) -> AsyncIterator[Guest]:
     folder = host.root / TEMPORARY / f"vzdumptmp{guest.place.vmid}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    # where a storage keeps no files, a path is a copy of the volume as it is when the path is asked for
+    now = [replace(image, path=host.storage.path(image.volume)) for image in guest.images]
     try:
         if guest.place.kind is LXC:
             stream = folder / STREAM
-            await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in guest.images])
+            await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in now])
             images = [Image(STREAM, "", stream.stat().st_size, stream)]
         else:
             for image in guest.images:
                 # what lies on other hosts is fetched as it is at this moment
                 host.storage.path(image.volume)
-            images = [await asyncio.to_thread(_copy, image, folder / image.key) for image in guest.images]
+            images = [await asyncio.to_thread(_copy, image, folder / image.key) for image in now]
         yield replace(guest, images=tuple(images))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -214,10 +214,13 @@ class Restore:
             targets.append((key, point, host.storage.path(volid), size))
         if kind is LXC:
             await self._files(source, [(point, path) for _, point, path, _ in targets])
+            for volid in made:
+                host.storage.commit(volid)
             return []
         filled = targets[:1] if live else targets
         for key, _, path, size in filled:
             await self._fill(source, key, path, size)
+            host.storage.commit(drives.parse_drive(key, config.values[key]).volume)
         return [(key, path, size) for key, _, path, size in targets[len(filled) :]]
 
     async def _fill(self, source: Source, key: str, path: Path, size: int) -> None:
@@ -271,6 +274,7 @@ class Restore:
         await host.guests.launch(self.kind, self.vmid, operations.disk_files(host, self.kind, config))
         for key, path, size in rest:
             await self._fill(source, key, path, size)
+            host.storage.commit(drives.parse_drive(key, config.values[key]).volume)
         self.task.log("restore-drive jobs finished successfully, removing all tracking block devices")
         del config.values["lock"]
         await configs.save(host, self.kind, self.vmid, config)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from agentstack.notifications.message import Notification
 
-_PLACE = re.compile(r"\{\{\{?\s*(?:(url-encode|escape|json)\s+)?([\w.-]+)\s*\}?\}\}")
+_PLACE = re.compile(r"\{\{(?P<raw>\{)?\s*(?:(?P<helper>url-encode|escape|json)\s+)?(?P<path>[\w.-]+)\s*\}\}(?(raw)\})")
 
 
 def variables(notification: Notification, secrets: Mapping[str, str]) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def render(template: str, known: Mapping[str, Any]) -> str:
     """A template with its places filled in."""
 
     def fill(place: re.Match[str]) -> str:
-        value = _value(place[2], known)
-        match place[1]:
+        value = _value(place["path"], known)
+        match place["helper"]:
             case "json":
                 return json.dumps(value)
             case "escape":

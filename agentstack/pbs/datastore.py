@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,8 +271,13 @@ class Datastore:
     def _indexes(self) -> Iterator[Path]:
         for ns in self.namespaces():
             for group in self.groups(ns):
-                for suffix in SUFFIXES:
-                    yield from group.path(self.base).glob(f"*/*{suffix}")
+                try:
+                    folders = [path for path in group.path(self.base).iterdir() if parse_stamp(path.name) is not None]
+                except FileNotFoundError:  # removed meanwhile, as may be every snapshot in it
+                    continue
+                for folder in folders:
+                    with suppress(FileNotFoundError):
+                        yield from [path for path in folder.iterdir() if path.suffix in SUFFIXES]
 
     @property
     def garbage(self) -> Garbage:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentstack._shared.property_string import parse_property_string
 from agentstack.errors import AgentError, ParameterError
+from agentstack.pbs.chunks import SyncLevel
 from agentstack.pbs.datastore import Datastore
 from agentstack.pbs.history import History
 from agentstack.pbs.sections import DATASTORES, Values
@@ -94,19 +95,16 @@ class Datastores:
         return store
 
     def _opened(self, name: str, settings: Values) -> Datastore:
-        tuning = parse_property_string(settings.get("tuning", ""), TUNING) if settings.get("tuning") else {}
-        level: Any = tuning.get("sync-level", "filesystem")
-        store = self._open[name] = Datastore(name, self.directory(settings["path"]), level)
+        store = self._open[name] = Datastore(name, self.directory(settings["path"]), _sync_level(settings))
         store.room = lambda: self.usage(settings["path"]).avail
         if store.exists:
             store.discard_unfinished()
         return store
 
-    def reopen(self, name: str) -> None:
-        """Take over changed settings once nobody is writing."""
-        store = self._open.get(name)
-        if store is not None and not store.writers:
-            del self._open[name]
+    def tune(self, name: str) -> None:
+        """Take over changed settings."""
+        if name in self._open:
+            self._open[name].chunks.sync = _sync_level(self.settings(name))
 
     def directory(self, path: str) -> Path:
         """Where a path of the host lies on the real disk."""
@@ -185,6 +183,13 @@ class Datastores:
             # counting all files costs time
             self._counted = now + _COUNT_PERIOD, sparse.allocated(self.host.root)
         return _usage(size, min(_SYSTEM_BYTES, size // 8) + self._counted[1])
+
+
+def _sync_level(settings: Values) -> SyncLevel:
+    tuning = parse_property_string(settings["tuning"], TUNING) if "tuning" in settings else {}
+    level: Any = tuning.get("sync-level", "filesystem")
+    chosen: SyncLevel = level
+    return chosen
 
 
 def _usage(size: int, used: int) -> Usage:

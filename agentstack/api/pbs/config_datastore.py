@@ -96,7 +96,7 @@ async def update_datastore(call: Call) -> Json:
         call.host.pbs.jobs.reset(GC, name)
     stores[name] = changed
     DATASTORES.write(call.host, sections)
-    call.host.pbs.datastores.reopen(name)
+    call.host.pbs.datastores.tune(name)
 
 
 @pbs("DELETE", "/config/datastore/{name}")
