@@ -139,7 +139,7 @@ async def update_interface(call: Call) -> Json:
             for part in ("address", "netmask", "gateway"):
                 interface.pop(part + option[4:], None)
     # addresses are given anew with each change: what is left out is gone (facts §18)
-    for option in (*_ADDRESSES, "autostart"):
+    for option in _ADDRESSES:
         interface.pop(option, None)
     interface["type"] = call["type"]
     _configure(call, found, name)
