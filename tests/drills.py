@@ -20,7 +20,8 @@ from .integration.shell import Shell
 from .stacks import RunningStack, StackFactory, wait_until
 
 DISKS = [{"size": "32G"}, {"size": "64G", "type": "nvme"}]
-NETWORKS = {"mgmt": {}, "ring1": {}, "ceph": {}}
+NETWORKS = {"mgmt": {}, "ring1": {}, "san": {}}
+ARRAY = {"nas1": {"network": "san", "exports": {"/export/vm": "100G"}}}
 STATUS = "/cluster/ha/status/current"
 PATIENCE = 90.0
 """Real seconds for what has no time of its own: a loaded machine is slow."""
@@ -89,7 +90,13 @@ class Site:
 
     # ---- set-up -----------------------------------------------------------------------------------------------------
 
-    def shared_storage(self, **pool: int) -> None:
+    def array(self) -> None:
+        """External storage that all hosts reach over a network of its own, as the storage `vm`."""
+        address = self.stack.resolved["arrays"]["nas1"]["address"]
+        given = {"storage": "vm", "type": "nfs", "server": address, "export": "/export/vm", "content": "images"}
+        self.root(self.hosts[0])("POST", "/storage", **given)
+
+    def ceph(self, **pool: int) -> None:
         """A pool of Ceph that all hosts reach, as the storage `vm`."""
         first, networks = self.hosts[0], self.stack.resolved["networks"]
         for host in self.hosts:
@@ -143,6 +150,16 @@ class Site:
     def fault(self, kind: str, *words: str) -> None:
         """As `agentstack fault`."""
         set_fault(self.stack.dir, kind, *words)
+
+    def cut_off(self, host: str) -> None:
+        """Cut a host off from the others, but not from the external storage."""
+        for network in ("mgmt", "ring1"):
+            self.fault("link", host, network, "cut")
+
+    def mend(self) -> None:
+        """Plug all cables of hosts in again."""
+        for kind in ("link", "host"):
+            request(self.stack.dir, {"do": "clear faults", "kind": kind}, PATIENCE)
 
     def clear(self) -> None:
         """Restore everything that faults broke, and press the power button of whatever is off."""
@@ -215,12 +232,21 @@ class Site:
 
 
 def make_site(
-    factory: StackFactory, hosts: int = 3, *, scale: float = 20, guests: int = 3, pool: dict[str, int] | None = None
+    factory: StackFactory,
+    hosts: int = 3,
+    *,
+    scale: float = 20,
+    guests: int = 3,
+    external: bool = False,
+    pool: dict[str, int] | None = None,
 ) -> Site:
-    """A clustered stack with two links, a pool, and guests that run under HA."""
+    """A clustered stack with two links and guests that run under HA, on external storage or on the hosts' own Ceph."""
     names = {f"pve{number}": {"disks": DISKS} for number in range(1, hosts + 1)}
     start = {"clustered": {"name": "drill", "links": ["mgmt", "ring1"]}}
-    site = Site(factory(names, scale=scale, networks=NETWORKS, start=start))
-    site.shared_storage(**(pool or {}))
+    site = Site(factory(names, scale=scale, networks=NETWORKS, arrays=ARRAY, start=start))
+    if external:
+        site.array()
+    else:
+        site.ceph(**(pool or {}))
     site.guests(*range(101, 101 + guests))
     return site

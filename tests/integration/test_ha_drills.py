@@ -150,6 +150,15 @@ def test_the_whole_cluster_loses_power(site: Site) -> None:
     heal(site)
 
 
+def test_cut_off_but_for_its_storage(stack_factory: StackFactory) -> None:
+    """The case for which there is a watchdog: a host that nobody hears writes on to what all share."""
+    site = make_site(stack_factory, external=True)
+    it = case(site)
+    site.cut_off(it.host)
+    moved(site, it, f"{it.host} reaches nothing but the shared storage (manager: {it.manager})")
+    heal(site)
+
+
 def test_one_of_two_data_centres(stack_factory: StackFactory) -> None:
     """Two hosts here, three there: those that are left have the majority, and take over."""
     site = make_site(stack_factory, 5, guests=4, pool={"size": 4, "min_size": 2})

@@ -81,9 +81,11 @@ ACTIONS: dict[str, Callable[[Chaos, str], None]] = {
     "resume": lambda chaos, host: chaos.power(host, "resume"),
     "cut off": lambda chaos, host: chaos.site.fault("host", host, "cut"),
     "plug in": lambda chaos, host: chaos.site.fault("host", host, "restore"),
+    "leave nothing but its storage to": lambda chaos, host: chaos.site.cut_off(host),
     "cut the first network of": lambda chaos, host: chaos.site.fault("link", host, "mgmt", "cut"),
     "separate": lambda chaos, host: chaos.separate(host),
     "unite all, not only": lambda chaos, _host: chaos.site.fault("partition", "restore"),
+    "mend all cables, not only of": lambda chaos, _host: chaos.site.mend(),
     "clock ahead of": lambda chaos, host: chaos.site.fault("clock", host, "+300s"),
     "clock behind of": lambda chaos, host: chaos.site.fault("clock", host, "-300s"),
     "restart LRM of": lambda chaos, host: chaos.restart(host),
@@ -91,9 +93,9 @@ ACTIONS: dict[str, Callable[[Chaos, str], None]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(stack_factory: StackFactory) -> Site:
-    return make_site(stack_factory)
+@pytest.fixture(scope="module", params=[True, False], ids=["external storage", "ceph"])
+def site(request: pytest.FixtureRequest, stack_factory: StackFactory) -> Site:
+    return make_site(stack_factory, external=request.param)
 
 
 def test_no_order_of_faults_makes_two_writers_or_loses_a_record(site: Site) -> None:
