@@ -162,7 +162,7 @@ async def _connect(entry: Entry) -> None:
     server, port = entry.values["server"], entry.values["port"]
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(server, port), TIMEOUT)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:
         raise AgentError(TEXTS["tcp"].format(server=server, port=port, why=_why(error))) from error
     writer.close()
     await writer.wait_closed()

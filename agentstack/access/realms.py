@@ -194,7 +194,8 @@ async def _connect(values: Mapping[str, Any]) -> None:
     for server in filter(None, (values["server1"], values.get("server2"))):
         try:
             _, writer = await asyncio.wait_for(asyncio.open_connection(server, port), TIMEOUT)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, UnicodeError):
+            # the last: what cannot be the name of a server at all
             continue
         writer.close()
         return

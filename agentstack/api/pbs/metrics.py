@@ -43,7 +43,7 @@ async def _check_udp(call: Call, values: Values) -> None:
     host, _, port = values["host"].rpartition(":")
     try:
         await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise AgentError(f"error testing connection to {values['host']}: {error}") from error
 
 

@@ -29,11 +29,12 @@ async def _check_directory(call: Call, values: Values) -> None:
     """One of the directory's servers has to be there."""
     await _check_name(call, values)
     port = values.get("port", _PORTS[values.get("mode", "ldap")])
-    failure: OSError | TimeoutError | None = None
+    failure: Exception | None = None
     for server in filter(None, (values["server1"], values.get("server2"))):
         try:
             _, writer = await asyncio.wait_for(asyncio.open_connection(server, port), TIMEOUT)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
+            # the last: what cannot be the name of a server at all
             failure = error
         else:
             writer.close()
