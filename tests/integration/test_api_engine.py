@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -292,3 +293,32 @@ def test_one_request_knows_nothing_of_the_one_before(root: Root) -> None:
     answer = connection.getresponse()
     assert (answer.status, answer.reason) == (401, "No ticket")
     assert yaml.safe_load(answer.read() or "null") is None
+
+
+def test_callers_at_once_get_their_own_answers(root: Root) -> None:
+    """Each user may see one pool only; nobody is ever shown another's."""
+    numbers = range(1, 5)
+    headers = {}
+    for number in numbers:
+        user = f"own{number}@pve"
+        root("POST", "/access/users", userid=user)
+        root("POST", "/pools", poolid=f"own{number}")
+        root("PUT", "/access/acl", path=f"/pool/own{number}", users=user, roles="PVEPoolUser")
+        made = root("POST", f"/access/users/{user}/token/t1", privsep=0)
+        headers[number] = {"Authorization": f"PVEAPIToken={made['full-tokenid']}={made['value']}"}
+
+    def seen(number: int) -> set[str]:
+        connection = _connect(root)
+        found = set()
+        for _ in range(25):
+            connection.request("GET", "/api2/json/pools", headers=headers[number])
+            answer = connection.getresponse()
+            found.add(",".join(pool["poolid"] for pool in json.loads(answer.read())["data"]))
+        connection.close()
+        return found
+
+    with ThreadPoolExecutor(len(numbers)) as callers:
+        assert list(callers.map(seen, numbers)) == [{f"own{number}"} for number in numbers]
+    for number in numbers:
+        root("DELETE", f"/access/users/own{number}@pve")
+        root("DELETE", f"/pools/own{number}")
