@@ -9,11 +9,14 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from agentstack.cluster.tree import Entry, Tree
+from agentstack.cluster.tree import LOCKS, Entry, Tree
 
 
 class Mirror:
-    """`ROOT/etc/pve`. Below `priv` directories only the owner reads (observed: files)."""
+    """`ROOT/etc/pve`. Below `priv` directories only the owner reads (observed: files).
+
+    Locks are not copied: they come and go with every change, and nobody reads them there.
+    """
 
     def __init__(self, root: Path, links: Mapping[str, str]) -> None:
         """`links`: name -> target of the links in the top directory."""
@@ -34,7 +37,8 @@ class Mirror:
             if inside and inside not in tree.children and not Path(directory).is_symlink():
                 shutil.rmtree(directory)
         for path, entry in tree.walk():
-            self._put(path, entry)
+            if not _is_lock(path):
+                self._put(path, entry)
         for name, target in self.links.items():
             link = self.root / name
             if not link.is_symlink() or os.readlink(link) != target:
@@ -43,6 +47,7 @@ class Mirror:
 
     def update(self, changes: Mapping[str, Entry | None]) -> None:
         """Follow changes of the tree."""
+        changes = {path: entry for path, entry in changes.items() if not _is_lock(path)}
         for path in sorted((path for path, entry in changes.items() if entry is None), reverse=True):
             target = self.root / path
             if target.is_dir():
@@ -70,3 +75,7 @@ class Mirror:
             stream.write(entry.data)
         os.utime(temporary, (entry.mtime, entry.mtime))
         temporary.replace(target)
+
+
+def _is_lock(path: str) -> bool:
+    return path.startswith(f"{LOCKS}/")

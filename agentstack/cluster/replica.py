@@ -237,14 +237,16 @@ class Replica:
 
     def _commit(self) -> None:
         """Make everything processed durable, tell who wants to know, acknowledge."""
-        if self._changes:
-            changes, self._changes = self._changes, {}
-            writers, self._writers = self._writers, set()
+        changes, self._changes = self._changes, {}
+        writers, self._writers = self._writers, set()
+        if changes:
             self.store.commit(changes)
-            self.applied(changes, writers)
         if self._processed is not None and self.corosync is not None:
             self.corosync.acknowledge(self._processed)
             self._processed = None
+        if changes:
+            # others wait for the acknowledgement, and for none of this
+            self.applied(changes, writers)
 
     # --- agreement ----------------------------------------------------------------------------------------------
 

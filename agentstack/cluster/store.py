@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from agentstack.cluster.tree import Entry, Tree
+from agentstack.cluster.tree import LOCKS, Entry, Tree
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tree (
@@ -34,6 +34,7 @@ class Store:
         path.chmod(0o600)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
+        self._waits = True
         self._database.executescript(_SCHEMA)
         rows = [
             (row[0], Entry(*row[1:]))
@@ -43,7 +44,12 @@ class Store:
         self.tree.restore(rows, state.get("version", 0), state.get("epoch", 0))
 
     def commit(self, changes: Mapping[str, Entry | None]) -> None:
-        """Make the tree's changes since the last commit durable, all or nothing."""
+        """Make the tree's changes since the last commit durable, all or nothing.
+
+        Locks alone are not waited for: the next file that is written takes them along to the disk, and a lock that
+        comes back after a power failure expires.
+        """
+        self._wait_for_disk(any(not path.startswith(f"{LOCKS}/") for path in changes))
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
@@ -56,11 +62,17 @@ class Store:
 
     def replace(self) -> None:
         """Make the tree durable as a whole, in place of everything before."""
+        self._wait_for_disk(True)
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("DELETE FROM tree")
             self._database.executemany(_PUT, [_row(path, entry) for path, entry in self.tree.walk()])
             self._keep_state()
+
+    def _wait_for_disk(self, wait: bool) -> None:
+        if wait != self._waits:
+            self._database.execute(f"PRAGMA synchronous={'FULL' if wait else 'OFF'}")
+            self._waits = wait
 
     def _keep_state(self) -> None:
         state = {"version": self.tree.version, "epoch": self.tree.epoch}

@@ -67,7 +67,10 @@ class Port:
 
     def send(self, header: Header, payload: bytes = b"", delay: float = 0.0) -> None:
         """Send a frame that arrives `delay` real seconds from now, never before one that was sent earlier."""
-        frame = wire.encode(header, payload)
+        self.forward(wire.encode(header, payload), delay)
+
+    def forward(self, frame: bytes, delay: float = 0.0) -> None:
+        """As `send`, for a frame that is encoded already."""
         if not self.on_the_way and delay < SHORTEST:
             self._write(frame)
             return
@@ -114,13 +117,18 @@ class Sequencer:
         view.unstable.append(Sent(port, station.host, header["id"], view.seq))
         only = header.get("to")
         frame = {"t": "deliver", "conf": view.conf, "seq": view.seq, "from": station.node_id, "body": header["body"]}
+        # encoded once for all: there may be many members
+        full = wire.encode(frame, payload)
+        empty = wire.encode(frame) if only is not None else full
         for host in view.group:
             member = self.ports.get(host)
             if member is None or member.station is None:
                 continue
-            own = frame | {"id": header["id"]} if member is port else frame
-            delay = 0.0 if member is port else self.delay(station.host, host)
-            member.send(own, payload if only is None or member.station.node_id in only else b"", delay)
+            wanted = only is None or member.station.node_id in only
+            if member is port:
+                member.send(frame | {"id": header["id"]}, payload if wanted else b"")
+            else:
+                member.forward(full if wanted else empty, self.delay(station.host, host))
 
     def acknowledge(self, port: Port, conf: int, seq: int) -> None:
         view = port.view
