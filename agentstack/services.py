@@ -112,6 +112,8 @@ class Services:
         self._stopped.discard(name)
         if daemon := self.daemons.get(name):
             await daemon.start()
+            # what it listens on hangs on the same cables as before
+            self.host.network.guard()
         await self.host.clock.sleep(WORK_TIME)
 
     async def end(self, unit: str) -> None:

@@ -23,7 +23,7 @@ WRITERS = 8
 """Clients that write at once, spread over the members."""
 NODES = 16
 JOIN_SCALE = 20
-"""The servers' own delays, some 13 s a join, are divided by this; and so are the pauses of their daemons, which write."""
+"""The servers' own delays, some 13 s a join, are divided by this; so are the pauses of their daemons, which write."""
 
 
 def names(count: int) -> list[str]:
