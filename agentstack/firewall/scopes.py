@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentstack._shared.section_config import config_digest
+from agentstack.errors import AgentError
 from agentstack.firewall.config import FirewallConfig, format_config, parse
+from agentstack.sdn.config import VNETS, configured
+from agentstack.sdn.rules import TEXTS
 from agentstack.sections import check_digest
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ CLUSTER_FILE = "firewall/cluster.fw"
 class Scope:
     """One kind of firewall. `base` is its path in the API, `file` and `lock` may name `{node}`, `{vmid}`, `{vnet}`.
 
-    `rules`, `sets` and `groups` say what it has besides options; `directions` which types of rules.
+    `sets` and `log` say what it has besides options and rules; `directions` which types of rules.
     """
 
     name: str
@@ -32,7 +35,6 @@ class Scope:
     file: str
     lock: str
     sets: bool = True
-    groups: bool = False
     log: bool = False
     directions: frozenset[str] = frozenset({"in", "out", "group"})
 
@@ -41,13 +43,24 @@ class Scope:
         node = call.host.name if call.get("node") in (None, "localhost") else call["node"]
         return self.file.format(**{**call.params, "node": node})
 
+    def _check(self, call: Call, privileges: list[str]) -> None:
+        """Rights on a virtual network are looked up at its zone, which the path of the call does not name."""
+        if (vnet := call.get("vnet")) is None:
+            return
+        known = configured(call.host, VNETS)[0].get(vnet)
+        if known is None:
+            raise AgentError(TEXTS["no_vnet"].format(vnet=vnet))
+        call.host.access.check(call.identity, f"/sdn/zones/{known['zone']}/{vnet}", privileges, any=True)
+
     def read(self, call: Call) -> tuple[FirewallConfig, str]:
         """The configuration and the digest of its file."""
+        self._check(call, ["SDN.Audit", "SDN.Allocate"])
         return read(call.host, self.path(call))
 
     @asynccontextmanager
     async def changing(self, call: Call) -> AsyncIterator[FirewallConfig]:
         """Change the configuration; `digest` of the call must be the present one."""
+        self._check(call, ["SDN.Allocate"])
         files, path = call.host.files, self.path(call)
         async with files.lock(self.lock.format(**call.params)):
             config, digest = read(call.host, path)
@@ -72,7 +85,7 @@ def datacenter(host: Host) -> FirewallConfig:
 
 _ALL = frozenset({"in", "out", "forward", "group"})
 
-CLUSTER = Scope("dc", "/cluster/firewall", CLUSTER_FILE, "firewall-cluster", groups=True, directions=_ALL)
+CLUSTER = Scope("dc", "/cluster/firewall", CLUSTER_FILE, "firewall-cluster", directions=_ALL)
 NODE = Scope(
     "host", "/nodes/{node}/firewall", "nodes/{node}/host.fw", "firewall-host", sets=False, log=True, directions=_ALL
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from ..api_client import Refused, Root
 from ..stacks import RunningStack, StackFactory
@@ -158,3 +159,25 @@ def test_vnets_have_a_firewall(root: Root) -> None:
     root("PUT", f"{SDN}/vnets/web/firewall/options", policy_forward="DROP")
     assert root("GET", f"{SDN}/vnets/web/firewall/options")["policy_forward"] == "DROP"
     root("DELETE", f"{rules}/0")
+
+
+def test_rights_on_a_vnet_are_those_on_its_zone(root: Root) -> None:
+    root("POST", "/access/users", userid="ann@pve", password="secret-12")
+    given = {"username": "ann@pve", "password": "secret-12"}
+    base = f"https://{root.address}:8006/api2/json"
+    found = requests.post(f"{base}/access/ticket", data=given, verify=False, timeout=20).json()["data"]
+    session = requests.Session()
+    session.verify, session.trust_env = False, False
+    session.cookies.set("PVEAuthCookie", found["ticket"])
+    session.headers["CSRFPreventionToken"] = found["CSRFPreventionToken"]
+    vnet = f"{base}{SDN}/vnets/web"
+    assert session.get(f"{base}{SDN}/vnets", timeout=20).json()["data"] == []
+    for path in (vnet, f"{vnet}/subnets", f"{vnet}/firewall/rules"):
+        assert session.get(path, timeout=20).status_code == 403
+    root("PUT", "/access/acl", path="/sdn/zones/plain", users="ann@pve", roles="PVEAuditor")
+    assert [row["vnet"] for row in session.get(f"{base}{SDN}/vnets", timeout=20).json()["data"]] == ["web"]
+    for path in (vnet, f"{vnet}/subnets", f"{vnet}/firewall/rules"):
+        assert session.get(path, timeout=20).status_code == 200
+    assert session.put(vnet, data={"alias": "x"}, timeout=20).status_code == 403
+    rule = {"type": "forward", "action": "DROP"}
+    assert session.post(f"{vnet}/firewall/rules", data=rule, timeout=20).status_code == 403

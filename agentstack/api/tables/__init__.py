@@ -95,6 +95,8 @@ def _overlay(base: Mapping[str, Any] | None, over: Mapping[str, Any] | None) -> 
     found = {key: value for key, value in merged.items() if value is not None}
     if "params" in found:
         found["params"] = {name: param for name, param in found["params"].items() if param is not None}
+        if not found["params"]:
+            del found["params"]
     return found
 
 
