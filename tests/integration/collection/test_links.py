@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.quorate.pve.plugins.module_utils._errors import QuorateError
-from ansible_collections.quorate.pve.plugins.module_utils._ha_pause import MARK
 
 from ...stacks import StackFactory, wait_until
 from .control_node import Site, good
@@ -71,18 +70,10 @@ class Writer(threading.Thread):
 def site(stack_factory: StackFactory) -> Cluster:
     stack = stack_factory(
         {name: {"kind": "pve"} for name in NAMES},
-        scale=20,
         networks={name: {} for name in NETWORKS},
-        start={"clustered": {"name": "links", "guests": {100: {"node": "pve1", "running": True, "ha": "started"}}}},
+        start={"clustered": {"name": "links"}},
     )
-    made = Cluster(stack, *NAMES)
-    wait_until(lambda: fencing(made) == "armed", 60)
-    return made
-
-
-def fencing(site: Cluster) -> str:
-    status = site.client().get("/cluster/ha/status/current")
-    return next((str(each["armed-state"]) for each in status if each["type"] == "fencing"), "")
+    return Cluster(stack, *NAMES)
 
 
 def back_at(site: Cluster, version: int) -> set[str]:
@@ -116,7 +107,6 @@ def test_changes_are_made_under_a_writing_client(site: Cluster) -> None:
             assert good(site.change(*links(site), purge=True)) == [], name
     assert writer.failed == []
     assert writer.writes > 0
-    assert fencing(site) == "armed"
     assert site.settled()
     assert len(site.files()) == 1
 
@@ -132,19 +122,6 @@ def test_an_unreachable_network_is_taken_back(site: Cluster) -> None:
     assert f"The links of before are back, as version {version + 2}" in result["msg"], result["msg"]
     assert [each["object"] for each in result["not_done"]] == ["link 1"]
     assert back_at(site, version) == before
-    assert fencing(site) == "armed"
-
-
-def test_ha_that_a_run_left_disarmed_is_armed_by_the_next(site: Cluster) -> None:
-    there = site.link(0, "ring1")
-    with site.shell("pve1") as shell:
-        shell.write(MARK, "cut off\n")
-    site.client().post("/cluster/ha/status/disarm-ha", {"resource-mode": "freeze"})
-    wait_until(lambda: fencing(site) == "disarmed", 60)
-    assert good(site.change(there, check=True)) == ["update HA of the cluster"]
-    assert good(site.change(there)) == ["update HA of the cluster"]
-    assert good(site.change(there)) == []
-    assert fencing(site) == "armed"
 
 
 @pytest.mark.long
@@ -160,31 +137,3 @@ def test_without_quorum_the_local_files_bring_it_back(site: Cluster) -> None:
     assert back_at(site, version) == before
     wait_until(site.settled, 60)
     assert site.version() == version + 2
-
-
-@pytest.mark.long
-def test_managers_are_stopped_where_ha_cannot_be_disarmed(stack_factory: StackFactory) -> None:
-    """Proxmox VE 8: the local resource managers, then the cluster's, and all of them back."""
-    guests = {100: {"node": "pve1", "running": True, "ha": "started"}}
-    stack = stack_factory(
-        {name: {"kind": "pve", "version": "8.4"} for name in NAMES},
-        networks={name: {} for name in NETWORKS},
-        start={"clustered": {"name": "old", "guests": guests}},
-    )
-    old = Cluster(stack, *NAMES)
-
-    def services() -> set[str]:
-        found = set()
-        for name in NAMES:
-            with old.shell(name) as shell:
-                found.add(shell.attempt(["systemctl", "is-active", "pve-ha-lrm", "pve-ha-crm"]).text)
-        return found
-
-    def started() -> bool:
-        status = old.client().get("/cluster/ha/status/current")
-        return any(each["type"] == "service" and each["status"].endswith("started)") for each in status)
-
-    wait_until(started, 60)
-    assert good(old.change(old.link(0, "mgmt"), old.link(1, "ring1"))) == ["create link 1"]
-    assert services() == {"active\nactive\n"}
-    wait_until(started, 60)
