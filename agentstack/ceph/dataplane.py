@@ -56,6 +56,8 @@ class DataPlane:
         self._thread = threading.Thread(target=self._run, name="ceph", daemon=True)
         self._peers: dict[str, Peer] = {}
         self.map: DataMap | None = None
+        self.held_up = 0
+        """The main loop waits for the thread at this moment, and can carry nothing out for it."""
         self._news = asyncio.Event()
         self.client = Client(self)
         self.osds = Osds(self)
@@ -83,11 +85,14 @@ class DataPlane:
     def wait(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         """Run something in the thread and wait for it, at most so many real seconds. Raises TimeoutError."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self.held_up += 1
         try:
             return future.result(seconds)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise TimeoutError from None
+        finally:
+            self.held_up -= 1
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin something in the thread that goes on by itself."""

@@ -34,7 +34,8 @@ T = TypeVar("T")
 
 AGAIN: Answer = ({"again": 1}, b"")
 """The answer to what cannot be done with the present maps: come again with newer ones."""
-GROWING = frozenset({"write", "replace", "set"})
+CHANGING = frozenset({"write", "replace", "set", "remove"})
+GROWING = CHANGING - {"remove"}
 """Requests that full OSDs hold up."""
 LONGEST = 10.0
 """Real seconds that a primary waits for a copy."""
@@ -51,6 +52,8 @@ class Osds:
         self.locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.changes: defaultdict[Key, int] = defaultdict(int)
         """Counts what happened to a group here, so that others see whether it stood still."""
+        self.frozen: set[Key] = set()
+        """Groups that take no changes because the monitors are being told of a new copy; they can be read."""
         self._peered: dict[Key, tuple[tuple[int, str], ...]] = {}
         self._versions = itertools.count(1)
 
@@ -86,6 +89,8 @@ class Osds:
             news = self.plane.map
             group = news.groups.get(key) if news else None
             if news is None or group is None or not group.writable or group.acting[0] not in self.stores:
+                return AGAIN
+            if header["do"] in CHANGING and key in self.frozen:
                 return AGAIN
             if header["do"] in GROWING and news.full.intersection(group.acting):
                 return AGAIN

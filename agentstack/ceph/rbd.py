@@ -37,7 +37,7 @@ TEXTS = {
 }
 
 _NAME = re.compile(r"(?:vm|base)-(\d+)-\S+")
-TIMEOUT = 20.0
+TIMEOUT = 10.0
 """Real seconds that whoever manages images waits for the OSDs; guests wait as long as it takes."""
 FULL = 0.95
 """mon_osd_full_ratio: the part of the raw space that can be used."""

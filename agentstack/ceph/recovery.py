@@ -133,10 +133,17 @@ class Recovery:
                 if inventories is None or not await osds.peer(news, key, group):
                     return False
                 names = differences(await osds.inventory(news, primary, key), inventories[key])
-                if len(names) <= LAST:
+                last = len(names) <= LAST
+                if last:
                     if not await osds.copy(news, key, primary, osd, names):
                         return False
+                    # from here on nothing is written that the new copy would miss
+                    osds.frozen.add(key)
+            if last:
+                try:
                     return await self._tell(news, osd, [key])
+                finally:
+                    osds.frozen.discard(key)
             for name in names[:-LAST]:
                 async with osds.locks[key]:
                     if self.plane.map is not news or not await osds.copy(news, key, primary, osd, [name]):
@@ -147,25 +154,46 @@ class Recovery:
 
     async def _join(self, news: DataMap, osd: int, ready: list[tuple[Key, int]]) -> bool:
         """Groups that are the same there already: those that nobody has written to meanwhile are complete."""
-        async with contextlib.AsyncExitStack() as held:
+        osds = self.osds
+        try:
             for key, _ in ready:
-                await held.enter_async_context(self.osds.locks[key])
-            keys = [key for key, counted in ready if self.osds.changes[key] == counted]
+                async with osds.locks[key]:
+                    osds.frozen.add(key)
+            keys = [key for key, counted in ready if osds.changes[key] == counted]
             told = await self._tell(news, osd, keys) if keys else True
-            return told and len(keys) == len(ready)
+        finally:
+            osds.frozen.difference_update(key for key, _ in ready)
+        return told and len(keys) == len(ready)
 
     async def _tell(self, news: DataMap, osd: int, keys: list[Key]) -> bool:
-        """Tell the monitors, and wait until this host knows what follows. The groups' locks are held."""
-        if self.plane.map is not news:
+        """Tell the monitors, and wait until this host knows what follows. The groups take no changes meanwhile."""
+        if self.plane.map is not news or self.plane.held_up:
             return False
-        try:
-            epoch = await self.plane.report(news.epoch, {f"{pool}.{seed:x}": [osd] for pool, seed in keys})
-        except AgentError as error:
-            log.debug("recovery: %s", error)
-            return False
-        while self.plane.map is None or self.plane.map.epoch < epoch:
-            await self.plane.changed()
+        told = {f"{pool}.{seed:x}": [osd] for pool, seed in keys}
+        report = asyncio.ensure_future(self.plane.report(news.epoch, told))
+        while not self._known(news, osd, keys):
+            if report.done():
+                try:
+                    epoch = report.result()
+                except AgentError as error:
+                    log.debug("recovery: %s", error)
+                    return False
+                while self.plane.map.epoch < epoch:
+                    await self.plane.changed()
+                return True
+            change = asyncio.ensure_future(self.plane.changed())
+            await asyncio.wait({report, change}, return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
+        # that everybody has it is not waited for; what became of that is of no interest
+        report.add_done_callback(lambda done: done.cancelled() or done.exception())
         return True
+
+    def _known(self, news: DataMap, osd: int, keys: list[Key]) -> bool:
+        """Whether this host's maps name the copies as complete."""
+        now = self.plane.map
+        if now is None or now is news:
+            return False
+        return all(key in now.groups and osd in now.groups[key].complete for key in keys)
 
 
 def blocked(news: DataMap, group: PlacementGroup) -> bool:

@@ -142,6 +142,17 @@ class Managers(Daemons):
     daemon = "mgr"
     serving = frozenset({"active", "standby"})
 
+    def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
+        """Ceph forgets a manager whose host is gone: what is to be on a node that is offline cannot be told."""
+        changes = []
+        for change in super().plan(wanted, actual, whole=whole):
+            node = str(change.item.get("node"))
+            if change.action == CREATE and node in self.api.nodes and not self.api.online(node):
+                self.api.warn(f"{change.where}: {node} is offline, whether it has a manager cannot be looked at")
+            else:
+                changes.append(change)
+        return changes
+
 
 def with_ids(elements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The elements with the node's name as id where none is given."""
