@@ -41,7 +41,7 @@ def stack(stack_factory: StackFactory) -> RunningStack:
         for name in names
     }
     hosts[WITNESS] = {"disks": [{"size": "32G"}], "site": "dc3"}
-    return stack_factory(hosts, scale=20, start={"clustered": {"name": "test", "links": ["mgmt"]}})
+    return stack_factory(hosts, scale=10, start={"clustered": {"name": "test", "links": ["mgmt"]}})
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_stretch_mode_is_refused_until_all_is_said(root: Root, ceph: Callable[[s
     assert (dump["stretch_mode"], dump["tiebreaker_mon"], dump["election_strategy"]) == (True, "pve5", 3)
     [pool] = answer(ceph("osd dump -f json"))["pools"]
     assert (pool["size"], pool["min_size"], pool["crush_rule"]) == (4, 2, 1)
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 180)
     places = {row["name"]: row["host"] for row in _osds(root)}
     for row in answer(ceph("pg dump -f json"))["pg_map"]["pg_stats"]:
         sites = [next(site for site, names in SITES.items() if places[f"osd.{osd}"] in names) for osd in row["acting"]]
@@ -140,26 +140,26 @@ def test_without_a_site_guests_go_on(stack: RunningStack, root: Root, ceph: Call
     if site == "dc1":
         root.run("POST", "/nodes/pve1/qemu", vmid=100, name="writer", memory=64, scsi0="vm:1")
         root("POST", "/cluster/ha/resources", sid="vm:100", state="started")
-    wait_until(lambda: node_of(root) not in ("", WITNESS) and acknowledged(stack) > 2, 60)
+    wait_until(lambda: node_of(root) not in ("", WITNESS) and acknowledged(stack) > 2, 180)
     if node_of(root) not in own:
         root("POST", "/cluster/ha/resources/vm:100/migrate", node=own[0])
-        wait_until(lambda: node_of(root) == own[0], 60)
+        wait_until(lambda: node_of(root) == own[0], 180)
     before = acknowledged(stack)
-    wait_until(lambda: acknowledged(stack) > before, 60)
+    wait_until(lambda: acknowledged(stack) > before, 180)
     for name in own:
         stack.power("off", name)
-    wait_until(lambda: "DEGRADED_STRETCH_MODE" in health(root)[1], 60)
+    wait_until(lambda: "DEGRADED_STRETCH_MODE" in health(root)[1], 180)
     assert {"MON_DOWN", "OSD_DATACENTER_DOWN", "OSD_HOST_DOWN", "OSD_DOWN", "PG_DEGRADED"} <= health(root)[1]
     assert min_sizes(ceph) == [1], "the monitors lower it by themselves"
-    wait_until(lambda: node_of(root) not in own, 90)
+    wait_until(lambda: node_of(root) not in own, 180)
     before = acknowledged(stack)
-    wait_until(lambda: acknowledged(stack) > before + 1, 90)
+    wait_until(lambda: acknowledged(stack) > before + 1, 180)
     assert check(stack.dir).findings == []
     for name in own:
         stack.power("on", name)
     for name in own:
-        stack.wait_ready(name, 60)
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 120)
+        stack.wait_ready(name, 180)
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 180)
     assert min_sizes(ceph) == [2], "and restore it"
     report = check(stack.dir)
     assert report.findings == []

@@ -33,7 +33,7 @@ def stack(stack_factory: StackFactory) -> RunningStack:
         for name in names
     }
     hosts["pve5"]["disks"] = [{"size": "32G"}]
-    return stack_factory(hosts, scale=20, start={"clustered": {"name": "test", "links": ["mgmt"]}})
+    return stack_factory(hosts, scale=10, start={"clustered": {"name": "test", "links": ["mgmt"]}})
 
 
 @pytest.fixture(scope="module")
@@ -126,38 +126,38 @@ def test_a_site_is_lost_and_comes_back(stack: RunningStack, site: Site, root: Ro
     if lost == "dc1":
         root.run("POST", "/nodes/pve1/qemu", vmid=100, name="writer", memory=64, scsi0="vm:1")
         root("POST", "/cluster/ha/resources", sid="vm:100", state="started")
-    wait_until(lambda: node_of(root) in NODES and acknowledged(stack) > 2, 90)
+    wait_until(lambda: node_of(root) in NODES and acknowledged(stack) > 2, 180)
     if node_of(root) not in own:
         root("POST", "/cluster/ha/resources/vm:100/migrate", node=own[0])
-        wait_until(lambda: node_of(root) == own[0], 90)
+        wait_until(lambda: node_of(root) == own[0], 180)
     before = acknowledged(stack)
-    wait_until(lambda: acknowledged(stack) > before, 60)
+    wait_until(lambda: acknowledged(stack) > before, 180)
     for name in own:
         stack.power("off", name)
-    wait_until(lambda: "DEGRADED_STRETCH_MODE" in health(root)[1], 90)
-    wait_until(lambda: node_of(root) not in own, 120)
+    wait_until(lambda: "DEGRADED_STRETCH_MODE" in health(root)[1], 180)
+    wait_until(lambda: node_of(root) not in own, 180)
     before = acknowledged(stack)
-    wait_until(lambda: acknowledged(stack) > before + 1, 120)
+    wait_until(lambda: acknowledged(stack) > before + 1, 180)
     run = site.run(pve_ceph_tolerate=LOSS)
     assert (run.status, run.changed) == (0, 0), run.output
     for name in own:
         stack.power("on", name)
     for name in own:
-        stack.wait_ready(name, 60)
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 120)
+        stack.wait_ready(name, 180)
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 180)
     assert check(stack.dir).findings == []
 
 
 def test_a_lost_disk_and_a_lost_monitor_are_replaced_by_a_run(stack: RunningStack, site: Site, root: Root) -> None:
     stack.power("off", "pve2")
-    wait_until(lambda: "OSD_HOST_DOWN" in health(root)[1], 60)
+    wait_until(lambda: "OSD_HOST_DOWN" in health(root)[1], 180)
     [image] = (stack.dir / "hosts/pve2/disks").glob("nvme*.img")
     size = image.stat().st_size
     image.unlink()
     with image.open("wb") as file:
         file.truncate(size)
     stack.power("on", "pve2")
-    stack.wait_ready("pve2", 60)
+    stack.wait_ready("pve2", 180)
     root.run("DELETE", "/nodes/pve2/ceph/mon/pve2")
     dead = [osd for osd in osds(root) if osd["host"] == "pve2"]
     assert [osd["status"] for osd in dead] == ["down"]
@@ -165,7 +165,7 @@ def test_a_lost_disk_and_a_lost_monitor_are_replaced_by_a_run(stack: RunningStac
     run = site.run(pve_ceph_osds=[*site.variables["pve_ceph_osds"], gone])
     assert run.status == 0, run.output
     assert run.changed
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 120)
+    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 180)
     found = [osd for osd in osds(root) if osd["host"] == "pve2"]
     assert [(osd["status"], osd["id"] != dead[0]["id"]) for osd in found] == [("up", True)]
     again = site.run(pve_ceph_osds=[*site.variables["pve_ceph_osds"], gone])
