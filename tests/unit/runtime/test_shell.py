@@ -30,6 +30,13 @@ class Files:
         return f"<{path}>".encode()
 
 
+class Hardware:
+    """A machine that shows one file."""
+
+    def file(self, path: str) -> bytes | None:
+        return b"0.10 0.10 0.10 1/200 4242\n" if path == "/proc/loadavg" else None
+
+
 @dataclass
 class Box:
     """A host as far as the shell looks at it."""
@@ -37,6 +44,7 @@ class Box:
     root: Path
     kind: Kind = "pve"
     files: Files = field(default_factory=Files)
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 @pytest.fixture
@@ -148,6 +156,8 @@ def test_links_lead_within_the_host(host: Host) -> None:
     assert fs.resolve("/tmp/dir/dir/dir/x").path == "/tmp/x"
     assert fs.resolve("/tmp/dir", follow=False).path == "/tmp/dir"
     assert fs.link("/tmp/dir") == "/tmp"
+    assert fs.exists("/proc/loadavg")
+    assert fs.read("/tmp/../proc/loadavg").startswith(b"0.10 ")
 
 
 def test_links_in_a_circle(host: Host) -> None:

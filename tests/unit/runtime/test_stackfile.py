@@ -54,7 +54,7 @@ def test_addresses_by_kind_and_by_hand() -> None:
     assert {host.name: host.number for host in stack.hosts.values()} == {"q": 151, "b": 101, "a": 11, "c": 21, "d": 13}
     assert stack.hosts["b"].api_url == "https://127.70.0.101:8007"
     assert stack.hosts["q"].api_url is None
-    assert stack.hosts["q"].ports == [("127.70.0.151", 2222)]
+    assert stack.hosts["q"].ports == [("127.70.0.151", 2222), ("127.70.0.151", 5403)]
 
 
 def test_the_common_version_is_the_hypervisors() -> None:
@@ -166,3 +166,26 @@ def test_the_documented_file_can_be_read() -> None:
     assert read(example).net == 64
     clustered = example.replace("start: fresh", "#").replace("\n# ", "\n")
     assert [guest.vmid for guest in read(clustered).clusters[0].guests] == [100]
+
+
+def test_cards_are_those_of_the_networks_unless_said_otherwise() -> None:
+    stack = read(
+        """
+        networks: {mgmt: {speed: 1000}, ring0: {mtu: 9000}, ring1: {}}
+        hosts:
+          a: {swap: 8G, swap_used: 1G, load: 3, watchdog: {module: iTCO_wdt, device: false}, timezone: Europe/Vienna}
+          b: {networks: {mgmt: {}, ring0: {nic: nic0}, ring1: {nic: eno1, speed: 100, mtu: 1400, driver: igb}}}
+        """
+    )
+    host = stack.hosts["a"]
+    cards = {name: (nic.interface, nic.speed, nic.mtu) for name, nic in host.nics.items()}
+    assert cards == {"mgmt": ("nic0", 1000, 1500), "ring0": ("nic1", 10000, 9000), "ring1": ("nic2", 10000, 1500)}
+    assert (host.swap, host.swap_used, host.load) == (8 * 2**30, 2**30, 3)
+    assert (host.watchdog, host.watchdog_device, host.timezone) == ("iTCO_wdt", False, "Europe/Vienna")
+    nics = stack.hosts["b"].nics
+    assert (nics["ring0"].interface, nics["ring0"].mac) == ("nic0.10", nics["mgmt"].mac)
+    assert (nics["ring1"].interface, nics["ring1"].speed, nics["ring1"].driver) == ("eno1", 100, "igb")
+    with pytest.raises(StackError, match="is more than there is swap"):
+        read("hosts: {a: {swap_used: 1G}}")
+    with pytest.raises(StackError, match="every host needs the management network"):
+        read("networks: {mgmt: {}, ring0: {}}\nhosts: {a: {networks: {ring0: {}}}}")
