@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from agentstack.cluster.store import Store
+from agentstack.commands import check_disks as command
+from agentstack.guests import check_disks
 from agentstack.guests.check_disks import check
 from agentstack.guests.process import AREA, RECORD_SIZE, pack, unpack
+from agentstack.reader import StackError
 
 A, B, C = (letter * 16 for letter in (b"a", b"b", b"c"))
 T0 = 1_000_000.0
@@ -178,3 +182,33 @@ def test_a_guest_without_a_disk_and_a_host_without_a_cluster(state: State) -> No
     state.host("pve1", cluster="")
     report = check(state.path)
     assert ([guest.guest for guest in report.guests], report.findings) == (["pve1/100"], [])
+
+
+def test_the_command(state: State, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command.statedir, "read_stack", lambda path: None)
+    monkeypatch.setenv("COLUMNS", "120")
+    state.host("pve1")
+    disk = state.disk("pve1", [("pve1", A, 0), ("pve1", A, 0.5)])
+    state.acknowledge(disk)
+    assert command.main(state.path, as_json=False) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1].split() == ["lab/100", "pve1", "2", "2", "1", "pve1", "0.50", "s"]
+    assert printed.endswith("1 guests: one writer at a time, no gaps, no acknowledged record lost\n")
+    monkeypatch.setattr(check_disks, "INTERVAL", 0)
+    state.acknowledge(disk, (3, 17))
+    assert command.main(state.path, as_json=True) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["findings"] == [
+        {
+            "guest": "lab/100",
+            "kind": "lost",
+            "text": "1 acknowledged records are not on the disk: 3",
+            "disk": "",
+        }
+    ]
+    assert document["guests"][0]["disk"] == "hosts/pve1/zfs/17/data/vm-100-disk-0.raw"
+
+
+def test_no_stack(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="holds no stack"):
+        command.main(tmp_path, as_json=False)
