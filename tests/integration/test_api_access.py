@@ -266,3 +266,10 @@ def test_jobs_that_synchronise_realms(root: Root) -> None:
         root("DELETE", f"{jobs}/nightly")
     # backup jobs live in the same file and are not touched
     assert root("GET", "/cluster/backup") == []
+
+
+@pytest.mark.parametrize("name", ["PVEMine", "pvemine"])
+def test_names_of_roles_that_are_reserved(root: Root, name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        root("POST", "/access/roles", roleid=name)
+    assert (refused.value.status, set(refused.value.errors)) == (400, {"roleid"})

@@ -96,7 +96,7 @@ async def get_role(call: Call) -> Json:
 @pve("POST", "/access/roles")
 async def create_role(call: Call) -> Json:
     name = call["roleid"]
-    if name.startswith("PVE"):
+    if name.lower().startswith("pve"):
         raise ParameterError({"roleid": "cannot use role ID starting with the (case-insensitive) 'PVE' namespace"})
     async with call.host.access.editing("create role failed") as cfg:
         if name in cfg.roles or name in builtin_roles(call.host.release):

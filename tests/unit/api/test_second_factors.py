@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from agentstack.access import tfa
+from agentstack.access import KEY_LIFE, OLD_KEY, PUBLIC_KEY, Access, tfa
 from agentstack.access.tickets import Signer
 from agentstack.errors import AgentError
 
@@ -90,3 +92,51 @@ def test_half_tickets_are_their_users_alone() -> None:
     assert signer.verify(half, 1000, bound="a@pve") == '!tfa!{"totp":true}'
     assert signer.verify(half, 1000, bound="b@pve") is None
     assert signer.verify(half, 1000) is None
+
+
+class _Files:
+    """What renewing the key needs of the cluster file system."""
+
+    mounted = True
+
+    def __init__(self) -> None:
+        self.quorate = True
+        self.content: dict[str, bytes] = {}
+        self.time = 0
+
+    def exists(self, path: str) -> bool:
+        return path in self.content
+
+    def mtime(self, _: str) -> int:
+        return self.time
+
+    def read(self, path: str) -> bytes:
+        return self.content[path]
+
+    async def write(self, path: str, data: bytes | str) -> None:
+        self.content[path] = data.encode() if isinstance(data, str) else data
+
+    def lock(self, _: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+
+async def test_the_key_is_renewed_when_it_is_a_day_old() -> None:
+    files = _Files()
+    host = SimpleNamespace(files=files, clock=SimpleNamespace(now=lambda: 1_000_000.0))
+    access = Access(host)  # type: ignore[arg-type]
+    files.time = 1_000_000
+    await access.start()
+    ticket = access.new_ticket("root@pam")[0]
+    public = files.content[PUBLIC_KEY]
+    await access.rotate_key()
+    assert files.content[PUBLIC_KEY] == public
+    files.time = 1_000_000 - KEY_LIFE
+    files.quorate = False
+    await access.rotate_key()
+    assert files.content[PUBLIC_KEY] == public
+    files.quorate = True
+    await access.rotate_key()
+    assert files.content[PUBLIC_KEY] != public
+    assert files.content[OLD_KEY] == public
+    assert access.signer.verify(ticket, 1_000_000) == "root@pam"
+    assert access.new_ticket("root@pam")[0] != ticket
