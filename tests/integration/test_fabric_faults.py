@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -218,19 +217,12 @@ def test_clocks_go_wrong(stack: RunningStack) -> None:
 
 
 def test_the_command_says_what_is_broken(stack: RunningStack) -> None:
-    assert stack.run("fault", "list").returncode == 2
-    command = ["fault", "network", "ring1", "latency=2ms", "loss=5%", "--dir", str(stack.dir)]
-    assert agentstack(*command).returncode == 0
+    done = agentstack("fault", "network", "ring1", "latency=2ms", "loss=5%", "--dir", stack.dir)
+    assert done.returncode == 0, done.stderr
     listed = agentstack("fault", "list", "--dir", stack.dir)
     assert listed.stdout == "network ring1 latency=0.002 loss=0.05\n"
-    assert agentstack("fault", "network", "ring1", "latency=0s", "--dir", stack.dir).returncode == 0
-    as_json = agentstack("fault", "list", "--json", "--dir", stack.dir)
-    assert json.loads(as_json.stdout) == [{"kind": "network", "target": ["ring1"], "settings": {"loss": 0.05}}]
-    for words, text in (
-        (["link", "pve9", "ring0", "cut"], "no host 'pve9' in this stack"),
-        (["link", "pve1", "ring9", "cut"], "no network 'ring9' in this stack"),
-        (["network", "ring1", "loss=5"], "loss: '5' is not a share like 5% or 0.05"),
-        (["clock", "pve1"], "usage: agentstack fault clock HOST restore|OFFSET"),
-    ):
-        refused = agentstack("fault", *words, "--dir", stack.dir)
-        assert (refused.returncode, text in refused.stderr) == (1, True), refused.stderr
+    assert stack.status()["faults"] == [
+        {"kind": "network", "target": ["ring1"], "settings": {"latency": 0.002, "loss": 0.05}}
+    ]
+    refused = agentstack("fault", "link", "pve9", "ring0", "cut", "--dir", stack.dir)
+    assert (refused.returncode, "no host 'pve9' in this stack" in refused.stderr) == (1, True), refused.stderr
