@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+from agentstack import launch
+
 from ..api_client import Refused, Root
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
@@ -21,9 +23,11 @@ def stack(stack_factory: StackFactory) -> RunningStack:
     found = stack_factory(
         {name: {"disks": [{"size": "8G"}]} for name in NAMES},
         scale=10,
+        up=False,
         networks={"mgmt": {}, "ring0": {}, "ring1": {}},
         start={"clustered": {"name": "many", "links": ["ring0", "ring1"]}},
     )
+    launch.up(found.file, found.dir)
     wait_until(lambda: views(found) == dict.fromkeys(NAMES, NAMES), PATIENCE)
     return found
 
