@@ -325,6 +325,9 @@ class Supervisor:
 
     def _hear(self, machine: Machine, wire: socket.socket) -> None:
         """Take all that the host has sent; at its end forget the wire."""
+        if wire.fileno() < 0:
+            # closed a moment ago, when the host's end was noticed: several things happened at once
+            return
         try:
             while packet := wire.recv(control.MAX_LINE):
                 message = json.loads(packet)
