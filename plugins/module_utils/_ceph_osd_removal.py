@@ -28,8 +28,11 @@ def osds_in(tree: Mapping[str, Any]) -> list[Osd]:
     return found
 
 
-def removals(api: Api, elements: Sequence[Mapping[str, Any]]) -> list[Change]:
-    """What has to be removed. Raises an error that names every OSD that cannot be, before anything is changed."""
+def removals(api: Api, elements: Sequence[Mapping[str, Any]], coming: Sequence[str] = ()) -> list[Change]:
+    """What has to be removed. Raises an error that names every OSD that cannot be, before anything is changed.
+
+    ``coming``: the nodes on which OSDs are made before, one entry for each.
+    """
     wanted = [(f"osds[{at}] (osd.{each.get('id')})", each) for at, each in enumerate(elements) if _goes(each)]
     if not wanted:
         return []
@@ -49,7 +52,7 @@ def removals(api: Api, elements: Sequence[Mapping[str, Any]]) -> list[Change]:
         before = {"status": osd.get("status"), "in": int(osd.get("in") or 0)}
         label = f"osd.{osd['id']} of {osd['host']}"
         changes.append(Change(DELETE, OSD, label, (int(osd["id"]),), item, before=before, where=where))
-    raise_all([*errors, *_room_errors(api, changes)])
+    raise_all([*errors, *_room_errors(api, changes, coming)])
     return changes
 
 
@@ -66,7 +69,7 @@ def _problem(api: Api, element: Mapping[str, Any], osd: Osd) -> str:
     return ""
 
 
-def _room_errors(api: Api, changes: Sequence[Change]) -> list[QuorateError]:
+def _room_errors(api: Api, changes: Sequence[Change], coming: Sequence[str]) -> list[QuorateError]:
     """Without these OSDs there must still be a place for every copy; otherwise they can never be emptied."""
     strict = [change for change in changes if not change.item["allow"]]
     present = crush_map(api, "osds") if strict else None
@@ -74,6 +77,9 @@ def _room_errors(api: Api, changes: Sequence[Change]) -> list[QuorateError]:
         return []
     for change in strict:
         name = f"osd.{change.item['id']}"
+        if change.item["node"] in coming:
+            # what takes its place counts for it
+            continue
         present.devices.pop(name, None)
         for bucket in present.buckets.values():
             bucket.items.pop(name, None)

@@ -81,7 +81,7 @@ class Osds:
         places = self._places()
         disks = self._disks(natural_sorted({place.node for place in places}))
         changes = self._plan(places, disks)
-        gone = removals(self.api, self.params["osds"])
+        gone = removals(self.api, self.params["osds"], [str(change.item["node"]) for change in changes])
         if changes:
             read(self.api, f"{HERE}/osd", "osds")
         if changes and not self.api.check_mode:
