@@ -42,7 +42,8 @@ def _clock(text: str) -> time:
     found = _CLOCK.fullmatch(text)
     if found is None:
         raise ValueError(f"unable to parse time of day: '{text}'")
-    return time(*(int(part or 0) for part in found.groups()))
+    hour, minute, second = (int(part or 0) for part in found.groups())
+    return time(hour, minute, second)
 
 
 def _days(text: str | None) -> frozenset[int]:

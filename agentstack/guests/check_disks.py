@@ -97,7 +97,7 @@ Guests = dict[int, _Place]
 
 
 def check(state: Path, *, again: int = 2) -> Report:
-    """Look at the disks of the stack in `state`; what looks lost or torn is looked at `again`, for the stack may run."""
+    """Look at the disks of the stack in `state`; what looks lost or torn is looked at `again`: the stack may run."""
     report = _look(state)
     for _ in range(again):
         if not any(finding.kind != TWO_WRITERS for finding in report.findings):

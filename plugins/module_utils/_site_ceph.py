@@ -56,8 +56,8 @@ def _site_problems(ceph: Mapping[str, Any], monitors: list[str], nodes: list[Nod
         one, other = sorted(counts)
         yield (
             f"pve_ceph_monitors: the nodes stand in {one} and {other}, with {counts[one]} and {counts[other]} "
-            "monitors: the loss of the site with more of them, or of either if they are as many, stops Ceph. Put a monitor in a "
-            "third place (pve_ceph.stretch), or say pve_ceph.accept_site_loss: true."
+            "monitors: the loss of the site with more of them, or of either if they are as many, stops Ceph. Put a "
+            "monitor in a third place (pve_ceph.stretch), or say pve_ceph.accept_site_loss: true."
         )
 
 
