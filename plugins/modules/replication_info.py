@@ -12,7 +12,7 @@ short_description: Read how old the replicas of a Proxmox VE cluster are, and wh
 version_added: 0.2.0
 author: [Quorate contributors (@quorate)]
 description:
-  - What was written after a job's last run is lost when the guest's node is. C(lag) of each of RV(jobs) says how much that is now.
+  - What was written after a job's last run is lost when the guest's node is. RV(jobs) says in C(lag) how much that is.
   - The state of a job is known to the node that its guest is on; while that node is away, it is not known.
 extends_documentation_fragment:
   - quorate.pve.connection
