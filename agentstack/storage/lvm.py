@@ -170,7 +170,9 @@ class LvmVolumes:
         return self._group(entry).directory / (f"pool-{pool}" if pool else "volumes")
 
     async def activate(self, entry: Entry) -> None:
-        self._group(entry)
+        """A group that is not there makes the storage inactive, no error (observed: POST /storage)."""
+        if entry.values.get("base"):
+            self._on_lun(entry)
 
     def usage(self, entry: Entry) -> Usage | None:
         try:

@@ -59,9 +59,11 @@ async def node(pair: x509.Pair, tmp_path: Path) -> AsyncIterator[tuple[Node, Pro
     stored = {"nodes/pve2/pve-ssl.pem": pair.certificate}
 
     host: Any = SimpleNamespace(
+        address=ADDRESS,
         clock=Clock(scale=1000),
         cluster=SimpleNamespace(address_of={"pve2": ADDRESS}.get),
         files=SimpleNamespace(exists=stored.__contains__, read=stored.__getitem__),
+        network=SimpleNamespace(look_for=_is_there),
     )
     tested = Proxy(host, listener.port)
     await tested.start()
@@ -69,6 +71,10 @@ async def node(pair: x509.Pair, tmp_path: Path) -> AsyncIterator[tuple[Node, Pro
     await tested.stop()
     await listener.stop()
     await server.shutdown(0.1)
+
+
+async def _is_there(address: str) -> None:
+    """As on a network without a cut cable."""
 
 
 async def test_passes_everything_on(node: tuple[Node, Proxy, dict[str, bytes]]) -> None:
