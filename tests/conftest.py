@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from .stacks import RunningStack, StackFactory, free_net
+
+# how fast examples are made says something about the machine, nothing about the code
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -138,7 +138,9 @@ class RunningStack:
 def free_net() -> int:
     """A network number that no stack has, outside of those that stacks choose by themselves: a stack that a test takes
     down for a while would lose its number to the next one that comes up on this machine."""
-    numbers = list(range(LAST_NET + 1, 255))
+    # each of the processes that share the tests has numbers of its own: to look whether one is free takes it a moment
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    numbers = list(range(LAST_NET + 1, 255))[own :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
     random.shuffle(numbers)
     for net in numbers:
         try:

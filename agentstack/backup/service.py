@@ -47,8 +47,21 @@ class Backups:
         self.lock = asyncio.Lock()
         """Held by the run that works: a node makes one backup at a time."""
         self.bitmaps = Bitmaps(host)
+        self._moments: dict[int, int] = {}
+        """The second of each guest's last backup."""
         self._folder = host.root / STATES
         self._loop: asyncio.Task[None] | None = None
+
+    async def moment(self, vmid: int) -> int:
+        """The time (epoch) that a guest's next backup has: a second of its own, for backups are named by it.
+
+        A real one takes longer than that; here time may be scaled.
+        """
+        clock = self.host.clock
+        if int(clock.now()) == self._moments.get(vmid):
+            await asyncio.sleep(1 - clock.now() % 1)
+        self._moments[vmid] = int(clock.now())
+        return self._moments[vmid]
 
     async def start(self) -> None:
         """Begin to run jobs; what was due while the node was down is skipped unless the job says otherwise."""

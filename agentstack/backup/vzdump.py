@@ -89,7 +89,7 @@ class Vzdump:
         self.log(f"Backup started at {self._now():%Y-%m-%d %H:%M:%S}")
         way: Target | None = None
         try:
-            way = target(self.host, self.options, place, int(self.host.clock.now()))
+            way = target(self.host, self.options, place, await self.host.backup.moment(place.vmid))
             async with self._locked(place) as config:
                 await self._back_up(place, config, way)
             await self._finish(place, config, way)

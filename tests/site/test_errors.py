@@ -137,7 +137,8 @@ def test_two_hosts_of_one_short_name(module_lab, tmp_path: Path) -> None:
     group = hosts["pve"]["children"]["ha_lab"]["hosts"]
     group["pve2.example.net"] = group.pop("pve3")
     run = module_lab.playbook(
-        "-i", inventory(tmp_path, yaml.safe_dump(hosts)), "site.yml", "-e", "pve_fingerprint=null"
+        *("-i", inventory(tmp_path, yaml.safe_dump(hosts)), "site.yml"),
+        *("-e", "pve_fingerprint=null", "-e", "pve_ssh_host_key=null"),
     )
     assert run.status != 0
     assert run.says("pve2 and pve2.example.net", "node name", "pve2"), run.output
