@@ -71,13 +71,17 @@ lint: venv  ## formatting, types, YAML, playbooks, documentation
 
 .PHONY: test
 test: lint  ## what a change must pass: lint and the quick tests
-	@pytest -n 2 --dist loadfile -m 'not long' $(ARGS)
+	@pytest -n 2 --dist loadfile -m 'not long and not soak' $(ARGS)
 
 .PHONY: test-long
 test-long: venv  ## everything else: molecule, sanity, fresh clone, build and install
 	@scripts/sanity
 	scripts/molecule
-	pytest -n 2 --dist loadfile -m long $(ARGS)
+	pytest -n 2 --dist loadfile -m 'long and not soak' $(ARGS)
+
+.PHONY: test-soak
+test-soak: venv  ## what takes many minutes or wants the machine for itself: failovers unscaled, sites lost, fuzz, benchmarks
+	pytest -n 2 --dist loadfile -m soak $(ARGS)
 
 .PHONY: bench
 bench: venv  ## every benchmark, or NAME=…; a table, and build/bench.json

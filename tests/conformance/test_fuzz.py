@@ -166,11 +166,11 @@ def test_some_methods(target: Target) -> None:
     _all(target, random.Random(1).sample(target.operations(), 12), [GenerationMode.POSITIVE])
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_many_methods(target: Target) -> None:
     _all(target, random.Random(3).sample(target.operations(), 150), [GenerationMode.POSITIVE])
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_what_the_document_forbids(target: Target) -> None:
     _all(target, random.Random(2).sample(target.operations(), 40), [GenerationMode.NEGATIVE])

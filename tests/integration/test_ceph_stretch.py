@@ -17,7 +17,7 @@ from ..ceph_stacks import acknowledged, build_ceph, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
-pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.long]
+pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.soak]
 
 SITES = {"dc1": ("pve1", "pve2"), "dc2": ("pve3", "pve4")}
 NODES = ("pve1", "pve2", "pve3", "pve4")

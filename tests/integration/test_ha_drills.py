@@ -175,6 +175,7 @@ def test_one_of_two_data_centres(stack_factory: StackFactory) -> None:
     heal(site)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("of_the_manager", "limit"), [(False, 150.0), (True, 202.0)])
 def test_unscaled(stack_factory: StackFactory, of_the_manager: bool, limit: float) -> None:
     """Promised: a service runs again 150 s after a power loss, 200 s if it hits the manager's node too.

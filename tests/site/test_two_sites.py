@@ -17,7 +17,7 @@ from ..ceph_stacks import acknowledged, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .conftest import Lab, Run
 
-pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")]
+pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")]
 
 SITES = {"dc1": ("pve1", "pve2"), "dc2": ("pve3", "pve4"), "office": ("pve5",)}
 NODES = [name for names in SITES.values() for name in names]

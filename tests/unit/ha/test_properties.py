@@ -175,7 +175,7 @@ def test_promises_hold(case: tuple[int, Scenario]) -> None:
     promises_hold(*case)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @settings(max_examples=1000, deadline=None, suppress_health_check=SLOW)
 @given(CASES)
 def test_promises_hold_whatever_is_drawn(case: tuple[int, Scenario]) -> None:
