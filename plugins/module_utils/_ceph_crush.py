@@ -129,7 +129,7 @@ class Crush:
     def _check_empty(self, present: CrushMap, name: str, where: str) -> None:
         leaving = {
             str(element["name"])
-            for _, element in self._wanted("buckets")
+            for _where, element in self._wanted("buckets")
             if element["state"] == ABSENT or (element["location"] and name not in element["location"].values())
         }
         kept = [each for each in present.buckets[name].items if each not in leaving]
@@ -227,7 +227,7 @@ class Crush:
             shell.run(["ceph", "osd", "getcrushmap", "-o", old])
             present = shell.run(["crushtool", "-d", old])
             rule.id = max((each.id for each in parse(present).rules.values()), default=-1) + 1
-            body, mark, _ = present.partition("# end crush map")
+            body, mark, _rest = present.partition("# end crush map")
             if not mark:
                 raise StateError("crushtool's text does not end as a CRUSH map does")
             shell.write(text, "\n".join([body.rstrip(), *rule_lines(rule), "", mark, ""]))
@@ -239,7 +239,8 @@ class Crush:
 
     def _verify(self) -> None:
         present = crush_map(self.api, "buckets")
-        assert present is not None
+        if present is None:
+            raise StateError("Ceph does not show its CRUSH map any more", where="buckets")
         left = [*self._bucket_changes(present), *self._rule_changes(present)]
         if left:
             names = ", ".join(change.object for change in left)

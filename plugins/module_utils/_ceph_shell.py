@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ._api import Api
-from ._errors import InputError, ShellError
+from ._errors import InputError, ShellError, StateError
 from ._shell import Login, Shell
 
 NODES: dict[str, Any] = {
@@ -44,5 +44,4 @@ def on_a_node(api: Api, params: Mapping[str, Any]) -> Iterator[Shell]:
         with shell:
             yield shell
         return
-    assert failure is not None
-    raise failure
+    raise failure or StateError("there is no node to ask over SSH", where="nodes")

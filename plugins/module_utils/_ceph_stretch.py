@@ -111,7 +111,8 @@ def _location(monitor: Mapping[str, Any]) -> dict[str, str]:
 def _check_hierarchy(api: Api, params: Mapping[str, Any], sites: Mapping[str, str]) -> None:
     """Both sites have to be in the hierarchy, with OSDs of the same weight, and the rule has to be there."""
     present = crush_map(api, "rule")
-    assert present is not None
+    if present is None:
+        raise StateError("Ceph does not show its CRUSH map", where="rule", hint="Bring its monitors back first.")
     if params["rule"] not in present.rules:
         raise StateError(
             f"there is no CRUSH rule {params['rule']}", where="rule", hint="Make it with ceph_crush first."

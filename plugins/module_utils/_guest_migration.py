@@ -127,7 +127,7 @@ class _Run:
 
     def _by_ha(self, guest: Guest) -> str | None:
         """A request to the manager, then its node's task, and the status text."""
-        known = {upid for upid, _ in self._tasks(guest)}
+        known = {upid for upid, _status in self._tasks(guest)}
         command = "relocate" if self.params["relocate"] else "migrate"
         answer = self.client.post(f"/cluster/ha/resources/{guest.sid}/{command}", {"node": self.target})
         blocking = (answer or {}).get("blocking-resources") or ()
@@ -141,7 +141,7 @@ class _Run:
 
         def look() -> bool | None:
             nonlocal seen, mine
-            mine = next((upid for upid, _ in self._tasks(guest) if upid not in known), mine)
+            mine = next((upid for upid, _status in self._tasks(guest) if upid not in known), mine)
             if mine is not None:
                 task_end(self.client, mine)
             seen = read_status(self.client)

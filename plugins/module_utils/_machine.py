@@ -104,7 +104,7 @@ def read_machine(shell: Shell, names: Iterable[str], addresses: Iterable[str]) -
 def _clock(shell: Shell) -> tuple[float, float]:
     """The best of some samples: half of the shortest time to and fro is what cannot be known."""
     best = (0.0, float("inf"))
-    for _ in range(CLOCK_SAMPLES):
+    for _sample in range(CLOCK_SAMPLES):
         before = time.time()
         shown = float(shell.run(["date", "+%s.%N"]))
         after = time.time()
