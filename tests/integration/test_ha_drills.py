@@ -143,6 +143,7 @@ def test_the_whole_cluster_loses_power(site: Site) -> None:
     site.at_rest()
     for host in site.hosts:
         site.stack.power("off", host)
+    wait_until(lambda: all(site.stack.host(host)["power"] == "off" for host in site.hosts))
     for host in site.hosts:
         site.stack.power("on", host)
     line = site.watch(lambda states: all(text.endswith(", started") for text in states.values()))
