@@ -43,9 +43,9 @@ def test_groups_become_rules_with_the_last_node(stack: RunningStack) -> None:
     assert [(rule["rule"], rule["type"], rule["strict"], rule["resources"]) for rule in rules] == [
         ("ha-group-g1", "node-affinity", 1, "vm:100")
     ]
-    with pytest.raises(Refused) as caught:
-        root("GET", "/cluster/ha/groups")
-    assert caught.value.reason == "cannot index groups: ha groups have been migrated to rules"
+    # the rules are written first, then the groups go
+    refused = wait_until(partial(_why_no_groups, root), PATIENCE)
+    assert refused == "cannot index groups: ha groups have been migrated to rules"
     assert stack.host("pve1")["version"] == "9.2.11"
     again = stack.run("upgrade", "pve1")
     assert (again.returncode, "nothing to upgrade" in again.stderr) == (1, True)
@@ -53,6 +53,14 @@ def test_groups_become_rules_with_the_last_node(stack: RunningStack) -> None:
 
 def _quorate(root: Root) -> bool:
     return bool(next(row for row in root("GET", "/cluster/status") if row["type"] == "cluster")["quorate"])
+
+
+def _why_no_groups(root: Root) -> str:
+    try:
+        root("GET", "/cluster/ha/groups")
+    except Refused as refused:
+        return refused.reason
+    return ""
 
 
 def _rules(root: Root) -> list[dict[str, object]]:
