@@ -6,6 +6,7 @@ STATE/stack.json         the resolved definition, for readers, and the stack fil
 STATE/secrets.yml        0600: root_password; hosts: {NAME: {fingerprint, ssh_host_key}} as at the first start
 STATE/lock               held by the supervisor as long as it lives
 STATE/supervisor.log     STATE/fabric.log     STATE/control.sock     STATE/faults.json
+STATE/authority/         root.pem, its keys (0600), what it has been asked for; STATE/authority.log
 STATE/hosts/NAME/        agent.log, root/ (the host's file system), disks/
 """
 
@@ -33,10 +34,12 @@ ENTRIES = frozenset(
         "lock",
         "supervisor.log",
         "fabric.log",
+        "authority.log",
         "control.sock",
         "fabric.sock",
         "faults.json",
         "hosts",
+        "authority",
     )
 )
 """All that this program puts into a state directory."""
@@ -68,7 +71,7 @@ def difference(old: Stack, new: Stack) -> str | None:
         if here.hosts.get(name) != there.hosts.get(name):
             word = "is new" if name not in here.hosts else "is gone" if name not in there.hosts else "has changed"
             return f"host {name} {word}"
-    for field in ("name", "scale", "boot_time", "arrays", "clusters"):
+    for field in ("name", "scale", "boot_time", "arrays", "authority", "clusters"):
         if getattr(here, field) != getattr(there, field):
             return f"{field} has changed"
     return None if here == replace(there, net=here.net) else "it has changed"
@@ -82,7 +85,8 @@ def root_password(state: Path) -> str:
 def make_secrets(state: Path) -> None:
     """Choose the secrets of a new stack; existing ones stay."""
     if not (state / "secrets.yml").exists():
-        _write_secrets(state, {"root_password": secrets.token_urlsafe(15), "hosts": {}})
+        # people hand it to command lines: nothing in it that a shell or an option parser reads its own way
+        _write_secrets(state, {"root_password": secrets.token_hex(15), "hosts": {}})
 
 
 def add_secrets(state: Path, hosts: dict[str, dict[str, Any]]) -> None:
@@ -129,10 +133,13 @@ def host_status(spec: HostSpec) -> dict[str, Any]:
 
 
 def log_file(state: Path, host: str | None) -> Path:
-    """The log of a host, of the `fabric`, or (None) of the supervisor; StackError for a host that is not there."""
+    """The log of a host, the `fabric`, the `authority`, or (None) of the supervisor; StackError for an unknown one."""
     if host in (None, "fabric"):
         return state / f"{host or 'supervisor'}.log"
-    hosts = read_stack(state).hosts
+    stack = read_stack(state)
+    if stack.authority is not None and host in ("authority", stack.authority.name):
+        return state / "authority.log"
+    hosts = stack.hosts
     if host not in hosts:
         raise StackError(f"no host '{host}' in this stack (there are {', '.join(hosts)})")
     return state / "hosts" / host / "agent.log"

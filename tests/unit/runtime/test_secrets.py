@@ -86,6 +86,7 @@ def test_definition_and_secrets_of_a_state_directory(tmp_path: Path) -> None:
     password = statedir.root_password(tmp_path)
     statedir.make_secrets(tmp_path)
     assert statedir.root_password(tmp_path) == password
+    assert password.isalnum(), "one that begins with a dash is an option where a command line has it"
     assert len(password) >= 20
     statedir.add_secrets(tmp_path, {"pve1": {"fingerprint": "A"}})
     statedir.add_secrets(tmp_path, {"pve1": {"fingerprint": "B"}, "pve2": {"fingerprint": "C"}})
