@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentstack._shared.ha_placement import allowed_nodes, partners
+from agentstack._shared.ha_topsis import NodeLoad, criteria, imbalance, topsis
+from agentstack._shared.ha_types import Load
+from agentstack._shared.ha_usage import LoadUsage
 from agentstack.ha.commands import request_move
-from agentstack.ha.environment import Load
-from agentstack.ha.placement import allowed_nodes, partners
 from agentstack.ha.service_states import MOVE_COMMANDS, move_kind
-from agentstack.ha.topsis import NodeLoad, criteria, imbalance, topsis
-from agentstack.ha.usage import LoadUsage
 
 if TYPE_CHECKING:
     from agentstack.ha.manager import Manager

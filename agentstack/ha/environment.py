@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict
+
+from agentstack._shared.ha_types import Load, ServiceStatus
 
 LogLevel = Literal["info", "notice", "warning", "err"]
 
@@ -25,20 +27,6 @@ def agent_lock(node: str) -> str:
 
 class ClusterFilesError(Exception):
     """The cluster file system cannot be read or written now; the text is the reason."""
-
-
-class ServiceStatus(TypedDict, total=False):
-    """One service in the manager status (facts §7.2)."""
-
-    state: str
-    node: str
-    uid: str
-    target: str
-    timeout: int
-    running: int
-    cmd: list[Any]
-    failed_nodes: list[str]
-    maintenance_node: str
 
 
 class ManagerStatus(TypedDict, total=False):
@@ -80,16 +68,6 @@ class ResourceConfig(TypedDict, total=False):
     max_relocate: int
     group: str
     auto_rebalance: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """CPU in cores and memory in bytes; for a node ``maxcpu``/``maxmem`` are its capacity, for a guest its limits."""
-
-    cpu: float = 0.0
-    maxcpu: float = 0.0
-    mem: float = 0.0
-    maxmem: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agentstack._shared.ha_rules import NodeAffinity, parse_nodes
 from agentstack.ha.environment import Environment, LogLevel, ResourceConfig
-from agentstack.ha.rules import NodeAffinity, parse_nodes
 
 MINIMUM_VERSION = "9.0.0~16"
 FIRST_ROUND = 3

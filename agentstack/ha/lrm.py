@@ -7,14 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import Lock
 
-from agentstack.ha.environment import (
-    ClusterFilesError,
-    ClusterSettings,
-    Environment,
-    LrmStatus,
-    ServiceStatus,
-    agent_lock,
-)
+from agentstack._shared.ha_types import ServiceStatus
+from agentstack.ha.environment import ClusterFilesError, ClusterSettings, Environment, LrmStatus, agent_lock
 from agentstack.ha.lrm_jobs import JobRunner
 
 IDLE_ROUNDS = 60

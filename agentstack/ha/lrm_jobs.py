@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agentstack.ha.environment import Environment, Job, JobResult, ServiceStatus
+from agentstack._shared.ha_types import ServiceStatus
+from agentstack.ha.environment import Environment, Job, JobResult
 from agentstack.ha.jobs import ExitCode
 
 WORK = ("started", "request_stop", "stopped", "migrate", "relocate", "request_start_balance", "error")

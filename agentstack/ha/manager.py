@@ -10,24 +10,18 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from agentstack._shared.ha_placement import Preference, select_node
+from agentstack._shared.ha_rules import Affinities
+from agentstack._shared.ha_types import ServiceStatus
+from agentstack._shared.ha_usage import BasicUsage, Usage
 from agentstack.ha import disarm, service_states
 from agentstack.ha.balance import AutoBalance
 from agentstack.ha.commands import process_commands
-from agentstack.ha.environment import (
-    ClusterSettings,
-    Environment,
-    JobResult,
-    LrmStatus,
-    ManagerStatus,
-    ResourceConfig,
-    ServiceStatus,
-)
+from agentstack.ha.environment import ClusterSettings, Environment, JobResult, LrmStatus, ManagerStatus, ResourceConfig
 from agentstack.ha.groups import GroupMigration, forbids_failback
 from agentstack.ha.node_status import NodeStatus
-from agentstack.ha.placement import Preference, select_node
 from agentstack.ha.resolve import resolve
-from agentstack.ha.rules import Affinities
-from agentstack.ha.usage import BasicUsage, Usage, UsageError, build_usage
+from agentstack.ha.usage import UsageError, build_usage
 
 PARAMETERS = ("node", "target", "timeout")
 """What a state change is logged with, in this order."""

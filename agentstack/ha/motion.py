@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from agentstack.ha.environment import ServiceStatus
-from agentstack.ha.rules import Affinities
+from agentstack._shared.ha_rules import Affinities
+from agentstack._shared.ha_types import ServiceStatus
 
 
 class Motion(NamedTuple):

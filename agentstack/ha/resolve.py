@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from agentstack._shared.ha_rule_checks import infeasible
+from agentstack._shared.ha_rules import Affinities, RuleSet, derive, parse_rules
 from agentstack.ha.environment import ResourceConfig
 from agentstack.ha.groups import as_rules
-from agentstack.ha.rule_checks import infeasible
-from agentstack.ha.rules import Affinities, RuleSet, derive, parse_rules
 
 
 class Resolved(NamedTuple):

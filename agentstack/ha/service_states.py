@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agentstack._shared.ha_placement import Preference
 from agentstack.ha.jobs import ExitCode
-from agentstack.ha.placement import Preference
 
 if TYPE_CHECKING:
-    from agentstack.ha.environment import ResourceConfig, ServiceStatus
+    from agentstack._shared.ha_types import ServiceStatus
+    from agentstack.ha.environment import ResourceConfig
     from agentstack.ha.manager import Manager
 
 MOVE_COMMANDS = ("migrate", "relocate")
@@ -218,8 +219,8 @@ def _judge_start(manager: Manager, sid: str, service: ServiceStatus, resource: R
 
 # -- freeze, fence, recovery, error -----------------------------------------------------------------------------------
 def _freeze(manager: Manager, sid: str, service: ServiceStatus, resource: ResourceConfig) -> None:
-    node = service["node"]
-    if manager.lrm_mode(node) == "active":
+    # an LRM that is back answers for its services, also where it is to be empty of them: else they would stay for ever
+    if manager.lrm_mode(service["node"]) in ("active", "maintenance"):
         manager.change(sid, "request_stop" if wanted_off(resource) else "started")
 
 

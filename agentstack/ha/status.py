@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentstack.ha.environment import LrmStatus, ManagerStatus, ServiceStatus
+from agentstack._shared.ha_types import ServiceStatus
+from agentstack.ha.environment import LrmStatus, ManagerStatus
 
 DEAD_AFTER = 30
 DRIFT = 5

@@ -83,6 +83,18 @@ def test_an_lrm_restart_freezes_and_touches_no_guest(run: Run) -> None:
     ]
 
 
+def test_what_an_lrm_restart_froze_leaves_a_node_that_is_to_be_empty(run: Run) -> None:
+    """An upgrade does so: it starts the LRM of a node in maintenance anew, while a guest comes back for a moment."""
+    result = run(["restart-lrm node1", "crm node1 enable-node-maintenance"], services={"vm:1": on("node1")})
+    assert messages(result, "'vm:1': state changed", "end migrate")[1:] == [
+        "120 service 'vm:1': state changed from 'started' to 'freeze'",
+        "160 service 'vm:1': state changed from 'freeze' to 'started'",
+        "160 service 'vm:1': state changed from 'started' to 'migrate'  (node = node1, target = node2)",
+        "161 service vm:1 - end migrate to node 'node2'",
+        "180 service 'vm:1': state changed from 'migrate' to 'started'  (node = node2)",
+    ]
+
+
 def test_maintenance_moves_what_belongs_together_to_one_place_and_keeps_the_rest_apart(run: Run) -> None:
     rules = {
         "a": {**TOGETHER, "resources": "vm:1,vm:2"},

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from agentstack._shared.ha_rule_checks import check_rules
 from agentstack.ha.motion import motion
 from agentstack.ha.resolve import resolve
-from agentstack.ha.rule_checks import check_rules
 
 NODES = ["pve1", "pve2", "pve3"]
 

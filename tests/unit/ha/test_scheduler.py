@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from agentstack.ha.environment import Load
-from agentstack.ha.topsis import NodeLoad, imbalance, start_scores, topsis
-from agentstack.ha.usage import BasicUsage, LoadUsage, places
+from agentstack._shared.ha_topsis import NodeLoad, imbalance, start_scores, topsis
+from agentstack._shared.ha_types import Load
+from agentstack._shared.ha_usage import BasicUsage, LoadUsage, places
 
 GIB = 1 << 30
 

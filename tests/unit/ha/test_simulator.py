@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from agentstack.commands.simulate import simulate
 from agentstack.sim import run_scenario
-from agentstack.sim.command import simulate
 from agentstack.sim.report import Outage, clock, outages, ticks
 from agentstack.sim.scenario import ScenarioError, load, parse_sections
 from agentstack.sim.simulator import LogLine

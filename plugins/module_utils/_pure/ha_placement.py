@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
-from agentstack.ha.environment import ServiceStatus
-from agentstack.ha.rules import FALLBACK_PRIORITY, Affinities
-from agentstack.ha.usage import Usage, places
+from .ha_rules import FALLBACK_PRIORITY, Affinities
+from .ha_types import ServiceStatus
+from .ha_usage import Usage, places
 
 
 class Preference(Enum):

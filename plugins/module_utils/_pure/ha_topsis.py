@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum, sqrt
 from typing import NamedTuple
 
-from agentstack.ha.environment import Load
+from .ha_types import Load
 
 WEIGHTS = (1.0, 2.0, 5.0, 10.0)
 """Average CPU, highest CPU, average memory, highest memory; all are to be small."""

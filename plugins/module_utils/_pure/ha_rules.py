@@ -62,7 +62,7 @@ def parse_nodes(value: object) -> dict[str, int]:
         return {str(node): int(priority or 0) for node, priority in value.items()}
     nodes = {}
     for word in _words(value):
-        node, _, priority = word.partition(":")
+        node, _colon, priority = word.partition(":")
         nodes[node] = int(priority or 0)
     return nodes
 

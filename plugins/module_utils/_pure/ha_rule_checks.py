@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import combinations
 
-from agentstack.ha.rules import RuleSet, parse_rules
+from .ha_rules import RuleSet, parse_rules
 
 Finding = tuple[str, str]
 """Rule id and what is wrong with it."""
@@ -47,7 +47,7 @@ def _not_together_and_apart(rules: RuleSet, _nodes: Collection[str]) -> Iterator
 
 def _one_priority_with_resource_affinity(rules: RuleSet, _nodes: Collection[str]) -> Iterator[Finding]:
     for name, rule in sorted(rules.resource_affinity.items()):
-        touched = [na for _, na in sorted(rules.node_affinity.items()) if na.resources & rule.resources]
+        touched = [na for _name, na in sorted(rules.node_affinity.items()) if na.resources & rule.resources]
         if len({priority for na in touched for priority in na.nodes.values()}) > 1:
             yield name, "resources are in node affinity rules with multiple priorities"
             for na in touched:
