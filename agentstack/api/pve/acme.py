@@ -1,30 +1,25 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""/cluster/acme: directories, plugins for challenges, and what accounts there are."""
+"""/cluster/acme: directories, and plugins for challenges."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-
+from agentstack.acme import accounts, plugins
+from agentstack.acme.client import Client
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.api.tables import load
 from agentstack.errors import AgentError, ParameterError
-from agentstack.sections import Entry, SectionFile, SectionType, check_digest
+from agentstack.sections import Entry, check_digest
 
 TEXTS = {
     "exists": "ACME plugin ID '{id}' already exists",
     "missing": "ACME plugin '{id}' not defined",
     "standalone": "ACME plugin '{id}' is builtin and cannot be changed",
-    "data": "unable to decode data",
-    "no_account": "ACME account config file '{name}' does not exist.",
-    "unreachable": "GET on '{url}' failed: {why}",
 }
 
 DIRECTORIES = {
@@ -32,29 +27,8 @@ DIRECTORIES = {
     "Let's Encrypt V2 Staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
 DEFAULT_DIRECTORY = DIRECTORIES["Let's Encrypt V2"]
-ACCOUNTS = "priv/acme"
-STANDALONE = "standalone"
-TIMEOUT = 10.0
-"""Real seconds for which a directory is waited for."""
 
 _CONTROL = frozenset({"id", "type", "delete", "digest"})
-
-PLUGINS_CFG = SectionFile(
-    "priv/acme/plugins.cfg",
-    "file-priv_acme_plugins_cfg",
-    {
-        "dns": SectionType(("api",), frozenset(), frozenset({"data", "disable", "nodes", "validation-delay"})),
-        "standalone": SectionType((), frozenset(), frozenset({"disable", "nodes"})),
-    },
-    {"validation-delay": "integer"},
-)
-
-
-def _plugins(call: Call) -> tuple[dict[str, Entry], str]:
-    """All plugins; the one that needs no configuration is always there."""
-    entries, digest = PLUGINS_CFG.read(call.host)
-    entries.setdefault(STANDALONE, Entry(STANDALONE, "standalone"))
-    return entries, digest
 
 
 def _require(entries: Mapping[str, Entry], ident: str) -> Entry:
@@ -74,10 +48,9 @@ def _stored(call: Call) -> dict[str, Any]:
 
 def _decoded(data: str) -> str:
     try:
-        plain = data.strip().rstrip("=").replace("-", "+").replace("_", "/")
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise ParameterError({"data": TEXTS["data"]}) from None
+        return plugins.decoded(data)
+    except ValueError as error:
+        raise ParameterError({"data": str(error)}) from error
 
 
 def _shown(entry: Entry, digest: str) -> dict[str, Any]:
@@ -89,25 +62,25 @@ def _shown(entry: Entry, digest: str) -> dict[str, Any]:
 
 @pve("GET", "/cluster/acme/plugins")
 async def list_plugins(call: Call) -> Json:
-    entries, digest = _plugins(call)
+    entries, digest = plugins.read(call.host)
     wanted = call.get("type")
     return shuffled(_shown(entry, digest) for entry in entries.values() if wanted in (None, entry.type))
 
 
 @pve("GET", "/cluster/acme/plugins/{id}")
 async def read_plugin(call: Call) -> Json:
-    entries, digest = _plugins(call)
+    entries, digest = plugins.read(call.host)
     return _shown(_require(entries, call["id"]), digest)
 
 
 @pve("POST", "/cluster/acme/plugins")
 async def create_plugin(call: Call) -> Json:
     values = _stored(call)
-    async with PLUGINS_CFG.locked(call.host):
-        entries, _ = _plugins(call)
+    async with plugins.FILE.locked(call.host):
+        entries, _ = plugins.read(call.host)
         if call["id"] in entries:
             raise AgentError(TEXTS["exists"].format(id=call["id"]))
-        PLUGINS_CFG.check_create(call["type"], values)
+        plugins.FILE.check_create(call["type"], values)
         entries[call["id"]] = Entry(call["id"], call["type"], values)
         await _write(call, entries)
 
@@ -115,50 +88,30 @@ async def create_plugin(call: Call) -> Json:
 @pve("PUT", "/cluster/acme/plugins/{id}")
 async def update_plugin(call: Call) -> Json:
     values = _stored(call)
-    async with PLUGINS_CFG.locked(call.host):
-        entries, digest = _plugins(call)
+    async with plugins.FILE.locked(call.host):
+        entries, digest = plugins.read(call.host)
         check_digest(digest, call.get("digest"))
         entry = _require(entries, call["id"])
-        PLUGINS_CFG.check_update(entry.type, values)
-        PLUGINS_CFG.apply(entry, values, call.get("delete"))
+        plugins.FILE.check_update(entry.type, values)
+        plugins.FILE.apply(entry, values, call.get("delete"))
         await _write(call, entries)
 
 
 @pve("DELETE", "/cluster/acme/plugins/{id}")
 async def delete_plugin(call: Call) -> Json:
-    async with PLUGINS_CFG.locked(call.host):
-        entries, _ = _plugins(call)
+    async with plugins.FILE.locked(call.host):
+        entries, _ = plugins.read(call.host)
         _require(entries, call["id"])
-        if call["id"] == STANDALONE:
+        if call["id"] == plugins.STANDALONE:
             raise AgentError(TEXTS["standalone"].format(id=call["id"]))
         del entries[call["id"]]
         await _write(call, entries)
 
 
 async def _write(call: Call, entries: Mapping[str, Entry]) -> None:
-    if not call.host.files.is_directory(ACCOUNTS):
-        await call.host.files.mkdir(ACCOUNTS, exist_ok=True)
-    await PLUGINS_CFG.write(call.host, entries.values())
-
-
-# ---- accounts -------------------------------------------------------------------------------------------------------
-
-
-@pve("GET", "/cluster/acme/account")
-async def list_accounts(call: Call) -> Json:
-    files = call.host.files
-    names = files.listdir(ACCOUNTS) if files.is_directory(ACCOUNTS) else []
-    return [{"name": name} for name in names if name != "plugins.cfg"]
-
-
-@pve("GET", "/cluster/acme/account/{name}")
-async def read_account(call: Call) -> Json:
-    path = f"{ACCOUNTS}/{call['name']}"
-    if call["name"] == "plugins.cfg" or not call.host.files.exists(path):
-        raise ParameterError({"name": TEXTS["no_account"].format(name=call["name"])})
-    stored = json.loads(call.host.files.read_text(path))
-    # the account's private key stays where it is
-    return {key: stored[key] for key in ("account", "directory", "location", "tos") if key in stored}
+    if not call.host.files.is_directory(accounts.DIRECTORY):
+        await call.host.files.mkdir(accounts.DIRECTORY, exist_ok=True)
+    await plugins.FILE.write(call.host, entries.values())
 
 
 # ---- directories ----------------------------------------------------------------------------------------------------
@@ -178,22 +131,15 @@ async def challenge_schema(call: Call) -> Json:
 
 @pve("GET", "/cluster/acme/meta")
 async def read_meta(call: Call) -> Json:
-    return await _meta(call.get("directory", DEFAULT_DIRECTORY))
+    return await _meta(call)
 
 
 @pve("GET", "/cluster/acme/tos")
 async def terms_of_service(call: Call) -> Json:
-    return (await _meta(call.get("directory", DEFAULT_DIRECTORY))).get("termsOfService")
+    return (await _meta(call)).get("termsOfService")
 
 
-async def _meta(url: str) -> dict[str, Any]:
+async def _meta(call: Call) -> dict[str, Any]:
     """What a directory says of itself; raises AgentError."""
-    limit = aiohttp.ClientTimeout(total=TIMEOUT)
-    try:
-        async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as answer:
-            if answer.status != 200:
-                raise AgentError(TEXTS["unreachable"].format(url=url, why=f"{answer.status} {answer.reason}"))
-            found: dict[str, Any] = (await answer.json(content_type=None)).get("meta", {})
-            return found
-    except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-        raise AgentError(TEXTS["unreachable"].format(url=url, why=str(error) or "timeout")) from error
+    async with Client(call.host, call.get("directory", DEFAULT_DIRECTORY)) as client:
+        return await client.meta()
