@@ -12,13 +12,17 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+import zstandard
+
+from agentstack.backup.exclude import Excludes, excluding
 from agentstack.guests.guests import RECORDS
-from agentstack.guests.process import AREA
+from agentstack.guests.process import AREA, RECORD_SIZE
 
 FILES = "root.pxar.didx"
 CATALOG = "catalog.pcat1.didx"
@@ -37,24 +41,43 @@ class Entry:
     start: int
 
 
-def pack(target: Path, places: Sequence[tuple[str, Path]]) -> None:
-    """Write the stream of a container: (mount point, directory or raw image) of each of its volumes."""
+_NOTHING = excluding((), tar=False)
+
+
+def pack(target: Path, places: Sequence[tuple[str, Path]], excludes: Excludes = _NOTHING) -> None:
+    """Write the stream of a container: (mount point, directory or raw image) of each of its volumes.
+
+    What `excludes` names is left out, a directory with all that is in it.
+    """
+
+    def wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if excludes(_inside(member), member.isdir()) else member
+
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         for point, source in places:
             inside = "./" + point.strip("/")
             if source.is_dir():
-                archive.add(source, arcname=inside.rstrip("/") or ".")
+                archive.add(source, arcname=inside.rstrip("/") or ".", filter=wanted)
             else:
-                _add_image(archive, inside, source)
+                _add_image(archive, inside, source, excludes)
 
 
-def _add_image(archive: tarfile.TarFile, inside: str, source: Path) -> None:
+def _inside(member: tarfile.TarInfo) -> str:
+    """Where a member lies in the container: `/var/log`."""
+    return "/" + str(PurePosixPath("/", member.name)).strip("/")
+
+
+def _add_image(archive: tarfile.TarFile, inside: str, source: Path, excludes: Excludes) -> None:
     base, mtime = PurePosixPath(inside), int(source.stat().st_mtime)
     for folder in reversed(PurePosixPath(RECORDS).parents):
         info = tarfile.TarInfo(f"./{base / folder}")
         info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, mtime
+        if excludes(_inside(info), True):
+            return
         archive.addfile(info)
     info = tarfile.TarInfo(f"./{base / RECORDS}")
+    if excludes(_inside(info), False):
+        return
     info.size, info.mode, info.mtime = max(0, _end_of_data(source) - AREA), 0o640, mtime
     with source.open("rb") as stream:
         stream.seek(AREA)
@@ -78,7 +101,7 @@ def unpack(source: IO[bytes], places: Sequence[tuple[str, Path]]) -> None:
     ordered = sorted(((f"/{point.strip('/')}", target) for point, target in places), key=lambda one: -len(one[0]))
     with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:
-            path = "/" + str(PurePosixPath("/", member.name)).strip("/")
+            path = _inside(member)
             point, target = next(one for one in ordered if path == one[0] or path.startswith(one[0].rstrip("/") + "/"))
             inside = path[len(point) :].strip("/")
             if target.is_dir():
@@ -100,7 +123,7 @@ def catalogue(stream: Path) -> bytes:
     rows = []
     with tarfile.open(stream, "r:") as archive:
         for member in archive:
-            path = "/" + str(PurePosixPath("/", member.name)).strip("/")
+            path = _inside(member)
             kind = _TYPES.get(member.type, "b")
             rows.append([path, kind, member.size if kind == "f" else 0, int(member.mtime), member.offset_data])
     return json.dumps({"entries": rows}).encode()
@@ -200,3 +223,31 @@ def content_of(stream: IO[bytes], entry: Entry, entries: Sequence[Entry], *, as_
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def for_download(parts: Iterable[bytes], entry: Entry, *, tar: bool) -> bytes:
+    """What :func:`content_of` gives, as clients get it: a file's bytes, a directory as zip, or with `tar` tar.zst."""
+    content = b"".join(parts)
+    if tar:
+        return zstandard.compress(content)
+    if entry.kind != "d":
+        return content
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive, zipfile.ZipFile(buffer, "w") as packed:
+        for member in archive:
+            file = archive.extractfile(member) if member.isreg() else None
+            packed.writestr(member.name + ("/" if member.isdir() else ""), file.read() if file else b"")
+    return buffer.getvalue()
+
+
+def disk_entries(records: bytes, mtime: int) -> list[Entry]:
+    """A disk of a virtual machine as a file restore shows it: one partition, with what the guest keeps on the disk."""
+    parts = PurePosixPath("/part/1", RECORDS)
+    entries = [Entry(str(folder), "d", 0, mtime, 0) for folder in reversed(parts.parents) if str(folder) != "/"]
+    return [*entries, Entry(str(parts), "f", len(records), mtime, 0)] if records else entries[:2]
+
+
+def whole_records(data: bytes) -> bytes:
+    """The records at the beginning of a disk's area for them; what lies behind them is zero."""
+    size = len(data.rstrip(b"\0"))
+    return data[: -(-size // RECORD_SIZE) * RECORD_SIZE]

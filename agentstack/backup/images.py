@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentstack.backup import files
+from agentstack.backup.exclude import Excludes
 from agentstack.guests.config import LXC, Place
 from agentstack.pbs.index import CHUNK_SIZE
 from agentstack.storage import sparse
@@ -74,10 +75,10 @@ def _next_data(descriptor: int, position: int) -> int | None:
 
 
 @asynccontextmanager
-async def copied(host: Host, guest: Guest) -> AsyncIterator[Guest]:
+async def copied(host: Host, guest: Guest, excludes: Excludes) -> AsyncIterator[Guest]:
     """The guest with copies of its disks, which are gone afterwards; a container's are one stream of files.
 
-    Of a disk with `dirty` chunks only those are copied.
+    `excludes` says which of these files are left out. Of a disk with `dirty` chunks only those are copied.
     """
     folder = host.root / TEMPORARY / f"vzdumptmp{guest.place.vmid}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +88,7 @@ async def copied(host: Host, guest: Guest) -> AsyncIterator[Guest]:
     try:
         if guest.place.kind is LXC:
             stream = folder / STREAM
-            await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in now])
+            await asyncio.to_thread(files.pack, stream, [(image.point, image.path) for image in now], excludes)
             images = [Image(STREAM, "", stream.stat().st_size, stream)]
         else:
             for image in guest.images:

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentstack._shared.lists import split_list
+from agentstack._shared.property_string import PropertyStringError, parse_property_string
 from agentstack._shared.prune import PruneOptions
+from agentstack.api.formats import PROPERTY_STRINGS
+from agentstack.backup.exclude import STANDARD
+from agentstack.errors import ParameterError
 
 DEFAULT_STORAGE = "local"
 _SHOWN = (
@@ -23,8 +28,17 @@ _SHOWN = (
     "notes-template",
     "prune-backups",
     "protected",
+    "bwlimit",
+    "ionice",
+    "fleecing",
+    "performance",
+    "zstd",
+    "pigz",
+    "stdexcludes",
+    "exclude-path",
 )
 """What the first line of a log repeats."""
+NO_STORAGE = "'storage' is needed for fleecing"
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,21 @@ class Options:
     protected: bool = False
     notes_template: str | None = None
     prune: PruneOptions | None = None
+    bwlimit: int = 0
+    """KiB a second of the disks that are read; 0: no limit."""
+    ionice: int = 7
+    exclude_paths: tuple[str, ...] = STANDARD
+    """Patterns of a container's files that are left out."""
+    fleecing: str | None = None
+    """The storage of fleecing images."""
     given: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Options:
-        """From parameters or properties in the words of the API."""
+        """From parameters or properties in the words of the API. Raises ParameterError."""
         prune = values.get("prune-backups")
+        paths = values.get("exclude-path", ())
+        standard = STANDARD if values.get("stdexcludes", 1) else ()
         return cls(
             vmids=tuple(sorted(int(word) for word in split_list(values.get("vmid")))),
             storage=values.get("storage", DEFAULT_STORAGE),
@@ -58,6 +81,10 @@ class Options:
             protected=bool(values.get("protected", 0)),
             notes_template=values.get("notes-template"),
             prune=PruneOptions.from_property_string(prune) if prune else None,
+            bwlimit=int(values.get("bwlimit", 0)),
+            ionice=int(values.get("ionice", 7)),
+            exclude_paths=(*standard, *(split_list(paths) if isinstance(paths, str) else paths)),
+            fleecing=_fleecing(values.get("fleecing")),
             given=values,
         )
 
@@ -65,16 +92,27 @@ class Options:
         """The run as a command, as logs begin."""
         words = ["vzdump", *map(str, self.vmids)]
         for name in _SHOWN:
-            if name in self.given:
-                value = self.given[name]
-                words += [f"--{name}", f"'{value}'" if " " in str(value) or "{" in str(value) else str(value)]
+            values = self.given.get(name, ())
+            for value in values if isinstance(values, list | tuple) else [values]:
+                words += [f"--{name}", f"'{value}'" if re.search(r"[ {*?]", str(value)) else str(value)]
         return " ".join(words)
 
     def notes(self, words: Mapping[str, str]) -> str | None:
         """The notes of a backup: the template with `{{guestname}}` and the like filled in."""
         if self.notes_template is None:
             return None
-        text = self.notes_template.replace("\\n", "\n").replace("\\\\", "\\")
-        for name, value in words.items():
-            text = text.replace(f"{{{{{name}}}}}", value)
-        return text
+        escapes = {"\\n": "\n", "\\\\": "\\"}
+        text = re.sub(r"\\[n\\]", lambda found: escapes[found[0]], self.notes_template)
+        return re.sub(r"\{\{([a-z]+)\}\}", lambda found: words.get(found[1], found[0]), text)
+
+
+def _fleecing(text: str | None) -> str | None:
+    try:
+        found = parse_property_string(text, PROPERTY_STRINGS["backup-fleecing"]) if text else {}
+    except PropertyStringError as error:
+        raise ParameterError({"fleecing": f"invalid format - {error}\n"}) from error
+    if not found.get("enabled"):
+        return None
+    if "storage" not in found:
+        raise ParameterError({"fleecing": NO_STORAGE})
+    return str(found["storage"])

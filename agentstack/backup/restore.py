@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from agentstack._shared.units import format_size
 from agentstack.backup import files
 from agentstack.backup.images import TEMPORARY
+from agentstack.backup.rights import check_read
 from agentstack.backup.sources import Source, opened
 from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
-from agentstack.guests import create, drives, operations
+from agentstack.guests import create, drives, operations, update
+from agentstack.guests.bridges import check_bridges
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
 from agentstack.manager import config as ha
 from agentstack.tasks import Task
@@ -54,23 +56,28 @@ def archive_of(kind: Kind, params: Mapping[str, Any]) -> str | None:
 
 
 def begin(host: Host, identity: Identity, kind: Kind, params: Mapping[str, Any]) -> str:
-    """Check what can be checked at once, and start the task; returns its UPID."""
+    """Check what can be checked at once, and start the task; returns its UPID.
+
+    The rights are those of the call's documentation (`VM.Allocate` on guest or pool, `VM.Backup` being enough to
+    overwrite a guest, `Datastore.AllocateSpace` where disks are made), those of the backup's own volume, and those of
+    the options that are to differ from the backup's.
+    """
     vmid, volid = params["vmid"], archive_of(kind, params) or ""
     host.files.require_quorum()
     _check_rights(host, identity, vmid, params)
     ident, _ = host.storage.split(volid)
     entry = host.storage.check_content(ident, "backup")
-    if not host.access.may(identity, f"/storage/{ident}", ["Datastore.AllocateSpace"]):
-        host.access.check(identity, f"/vms/{vmid}", ["VM.Backup"])
+    check_read(host, identity, volid)
     if params.get("storage"):
         host.storage.check_content(params["storage"], "rootdir" if kind is LXC else "images")
-        host.access.check(identity, f"/storage/{params['storage']}", ["Datastore.AllocateSpace"])
+        _check_space(host, identity, params["storage"])
+    update.check_options(host, identity, vmid, create.options(params), pool=params.get("pool"))
     if params.get("live-restore") and entry.type != "pbs":
         raise ParameterError({"live-restore": TEXTS["live"]})
     _check_target(host, kind, vmid, force=bool(params.get("force")))
 
     async def work(task: Task) -> None:
-        await Restore(host, kind, vmid, volid, params, task).run()
+        await Restore(host, identity, kind, vmid, volid, params, task).run()
 
     return host.tasks.start(identity, f"{kind.prefix}restore", str(vmid), work)
 
@@ -79,8 +86,15 @@ def _check_rights(host: Host, identity: Identity, vmid: int, params: Mapping[str
     pool = params.get("pool")
     if pool and pool not in host.access.cfg.pools:
         raise AgentError(TEXTS["pool"].format(pool=pool))
-    if not host.access.may(identity, f"/vms/{vmid}", ["VM.Allocate"]):
+    if host.access.may(identity, f"/vms/{vmid}", ["VM.Allocate"]):
+        return
+    overwrites = params.get("force") and configs.place(host, vmid) is not None
+    if not overwrites or not host.access.may(identity, f"/vms/{vmid}", ["VM.Backup"]):
         host.access.check(identity, f"/pool/{pool}" if pool else f"/vms/{vmid}", ["VM.Allocate"])
+
+
+def _check_space(host: Host, identity: Identity, storage: str) -> None:
+    host.access.check(identity, f"/storage/{storage}", ["Datastore.AllocateSpace"])
 
 
 def _check_target(host: Host, kind: Kind, vmid: int, *, force: bool) -> None:
@@ -110,6 +124,7 @@ class Restore:
     """One restore."""
 
     host: Host
+    identity: Identity
     kind: Kind
     vmid: int
     volid: str
@@ -129,6 +144,7 @@ class Restore:
             try:
                 async with opened(host, kind, self.volid) as source:
                     config = self._changed(configs.parse(await source.config()))
+                    check_bridges(host, self.identity, config.values)
                     rest = await self._disks(source, config, made, live=live)
                     config.values |= {} if not live else {"lock": "create"}
                     await configs.save(host, kind, vmid, config)
@@ -202,6 +218,7 @@ class Restore:
                 continue
             ident = self.params.get("storage") or drive.storage
             entry = host.storage.check_content(ident, "rootdir" if kind is LXC else "images")
+            _check_space(host, self.identity, ident)
             form = ("subvol" if entry.type == "zfspool" else "raw") if kind is LXC else None
             volid = host.storage.allocate(ident, self.vmid, size, form=form)
             made.append(volid)

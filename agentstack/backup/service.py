@@ -5,42 +5,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentstack._shared import calendar_event
 from agentstack.access.identity import ROOT, Identity
 from agentstack.backup.bitmaps import Bitmaps
 from agentstack.backup.options import Options
 from agentstack.backup.vzdump import Vzdump
-from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests.config import Place
 from agentstack.sections import Entry
 from agentstack.tasks import Task
-from agentstack.timezone import zone
-from agentstack.upid import parse_upid
 
 if TYPE_CHECKING:
     from agentstack.host import Host
 
-log = logging.getLogger(__name__)
-
-STATES = "var/lib/pve-manager/jobs"
 KIND = "vzdump"
-PERIOD = 60.0
-"""Stack seconds between two looks at what is due; the clock can leap, so at most a real second passes."""
-
 NOTHING = "OK"
 """What a run answers in place of a UPID when none of the guests it names is here."""
 
 
 class Backups:
-    """The backup runs of one node and the clockwork behind the jobs."""
+    """The backup runs of one node."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -49,8 +36,6 @@ class Backups:
         self.bitmaps = Bitmaps(host)
         self._moments: dict[int, int] = {}
         """The second of each guest's last backup."""
-        self._folder = host.root / STATES
-        self._loop: asyncio.Task[None] | None = None
 
     async def moment(self, vmid: int) -> int:
         """The time (epoch) that a guest's next backup has: a second of its own, for backups are named by it.
@@ -64,19 +49,10 @@ class Backups:
         return self._moments[vmid]
 
     async def start(self) -> None:
-        """Begin to run jobs; what was due while the node was down is skipped unless the job says otherwise."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self.host.files.mounted:
-            for entry in self._jobs():
-                if not entry.values.get("repeat-missed"):
-                    self._remember(entry.id, int(self.host.clock.now()))
-        self._loop = asyncio.create_task(self._run_due())
+        """Runs begin when they are asked for."""
 
     async def stop(self) -> None:
-        """Begin no more runs."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        """Runs are tasks, which end with their host."""
 
     # ---- runs --------------------------------------------------------------------------------------------------------
 
@@ -111,56 +87,14 @@ class Backups:
             if upid.type == KIND:
                 self.host.tasks.cancel(upid)
 
-    # ---- jobs --------------------------------------------------------------------------------------------------------
+    def run_job(self, entry: Entry) -> str:
+        """Start what a job of the cluster says, for the guests that are here. Raises AgentError."""
+        places, _ = self.host.backup_jobs.selected(entry)
+        return self.run(Identity(ROOT), {**entry.values, "job-id": entry.id}, places)
 
-    def _jobs(self) -> list[Entry]:
-        jobs = self.host.backup_jobs.jobs().values()
-        mine = (None, self.host.name)
-        return [job for job in jobs if job.values.get("enabled", 1) and job.values.get("node") in mine]
-
-    def _path(self, ident: str) -> Path:
-        return self._folder / f"{KIND}-{ident}.json"
-
-    def _state(self, ident: str) -> dict[str, Any]:
-        path = self._path(ident)
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
-
-    def _remember(self, ident: str, time: int, schedule: str | None = None, upid: str | None = None) -> None:
-        state = {"time": time, "schedule": schedule, "upid": upid}
-        write_durably(self._path(ident), json.dumps(state).encode())
-
-    async def _run_due(self) -> None:
-        clock = self.host.clock
-        while True:
-            await asyncio.sleep(min(clock.real(PERIOD), 1.0))
-            if not self.host.files.mounted:
-                continue
-            jobs = self._jobs()
-            for entry in jobs:
-                self._consider(entry, int(clock.now()))
-            known = {self._path(entry.id) for entry in jobs}
-            for path in self._folder.glob(f"{KIND}-*.json"):
-                if path not in known:
-                    path.unlink()
-
-    def _consider(self, entry: Entry, now: int) -> None:
-        schedule, state = entry.values["schedule"], self._state(entry.id)
-        if not state or state["schedule"] not in (None, schedule):
-            # a job that is new, or has a new calendar event, counts from now on
-            self._remember(entry.id, now, schedule)
-            return
-        running = parse_upid(state["upid"] or "")
-        due = calendar_event.parse(schedule).next_after(state["time"], zone(self.host))
-        if due is None or due > now or (running and self.host.tasks.is_running(running)):
-            return
-        try:
-            places, _ = self.host.backup_jobs.selected(entry)
-            upid = self.run(Identity(ROOT), {**entry.values, "job-id": entry.id}, places)
-        except AgentError as error:
-            log.warning("backup job %s could not be started: %s", entry.id, error)
-            upid = None
-        self._remember(entry.id, now, schedule, upid)
+    def is_mine(self, entry: Entry) -> bool:
+        """Whether a job concerns this node."""
+        return entry.values.get("node") in (None, self.host.name)
 
 
 def chosen(host: Host, values: Mapping[str, Any]) -> dict[int, Place]:

@@ -201,4 +201,6 @@ async def opened(host: Host, kind: Kind, volid: str) -> AsyncIterator[Source]:
             raise AgentError(f"unable to load manifest of '{snapshot}' - {error}") from error
         if manifest.fingerprint is not None and key is None:
             raise AgentError(f"missing key - manifest was created with key {manifest.fingerprint}")
-        yield cast(Source, PbsSource(client, entry, snapshot, manifest, key))
+        # what was backed up before the storage had a key is read without it
+        used = key if manifest.fingerprint is not None else None
+        yield cast(Source, PbsSource(client, entry, snapshot, manifest, used))

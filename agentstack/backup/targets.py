@@ -24,6 +24,7 @@ from agentstack.pbs.client import PbsClient
 from agentstack.pbs.index import CHUNK_SIZE, DynamicIndex, FixedIndex, Index
 from agentstack.pbs.keys import Key
 from agentstack.pbs.snapshots import Group, Snapshot
+from agentstack.pbs.traffic import Bucket
 from agentstack.sections import Entry
 from agentstack.timezone import zone
 
@@ -66,6 +67,7 @@ class PbsTarget:
     entry: Entry
     place: Place
     time: int
+    limit: Bucket | None = None
 
     def __post_init__(self) -> None:
         kind = "ct" if self.place.kind is LXC else "vm"
@@ -145,6 +147,8 @@ class PbsTarget:
             digest, data, is_zero, size = found
             digests.append(digest)
             sent.zeros += size if is_zero else 0
+            if data is not None and self.limit is not None:
+                await self.limit.take(size)
             if digest in known:
                 sent.reused += size
                 continue
@@ -166,6 +170,8 @@ class PbsTarget:
             ends: list[int] = []
             source, before = chunker.cut(path), sent.reused
             while (data := await asyncio.to_thread(next, source, None)) is not None:
+                if self.limit is not None:
+                    await self.limit.take(len(data))
                 digest = key.digest(data) if key else hashlib.sha256(data).digest()
                 digests.append(digest)
                 ends.append((ends[-1] if ends else 0) + len(data))
@@ -242,6 +248,7 @@ class DirectoryTarget:
     place: Place
     time: int
     compress: str
+    limit: Bucket | None = None
 
     def __post_init__(self) -> None:
         local = datetime.fromtimestamp(self.time, ZoneInfo(zone(self.host)))
@@ -265,6 +272,8 @@ class DirectoryTarget:
         draft = self.path.with_suffix(".dat")
         try:
             total, zeros = await asyncio.to_thread(archive.write, draft, guest, self.compress)
+            if self.limit is not None:
+                await self.limit.take(total - zeros)
             draft.rename(self.path)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -329,11 +338,12 @@ def _stamp(text: str, tz: str) -> int | None:
 def target(host: Host, options: Options, place: Place, time: int) -> Target:
     """The way into the storage of a run; raises AgentError for one that takes no backups."""
     entry = host.storage.check_content(options.storage, "backup")
+    limit = Bucket(host.clock, options.bwlimit << 10) if options.bwlimit else None
     if entry.type == "pbs":
-        return PbsTarget(host, entry, place, time)
+        return PbsTarget(host, entry, place, time, limit)
     if "path" not in entry.values:
         raise AgentError(f"storage '{entry.id}' does not support backups")
-    return DirectoryTarget(host, entry, place, time, options.compress)
+    return DirectoryTarget(host, entry, place, time, options.compress, limit)
 
 
 def retention(options: Options, entry: Entry) -> PruneOptions | None:

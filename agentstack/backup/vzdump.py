@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from agentstack.backup.bitmaps import Bitmap, dirty, fits
+from agentstack.backup.exclude import Excludes, excluding
+from agentstack.backup.fleecing import fleecing
 from agentstack.backup.images import Guest, Image, copied
 from agentstack.backup.options import Options
 from agentstack.backup.targets import DirectoryTarget, PbsTarget, Target, human, retention, target
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 LOCK = "backup"
 ERRORS = "job errors"
-_IONICE = 7
 
 
 class Vzdump:
@@ -160,18 +161,37 @@ class Vzdump:
         self.log(f"status = {'running' if running else 'stopped'}")
         if not running:
             mode = "stop"
+        if running and mode == "snapshot" and place.kind is LXC and not self._can_snapshot(config):
+            self.log("mode failure - some volumes do not support snapshots")
+            self.log("trying 'suspend' mode instead")
+            mode = "suspend"
         self.log(f"backup mode: {mode}")
-        self.log(f"ionice priority: {_IONICE}")
+        if self.options.bwlimit:
+            self.log(f"bandwidth limit: {self.options.bwlimit} KiB/s")
+        self.log(f"ionice priority: {self.options.ionice}")
         guest = self._describe(place, config)
-        async with way.opened(guest):
+        async with fleecing(host, self.options.fleecing, guest), way.opened(guest):
             await self._in_mode(place, guest, way, mode, running=running)
+
+    def _excludes(self, way: Target, mode: str) -> Excludes:
+        """A directory's archive is written by tar, but from a copy of the files in suspend mode."""
+        tar = isinstance(way, DirectoryTarget) and mode != "suspend"
+        return excluding(self.options.exclude_paths, tar=tar)
+
+    def _can_snapshot(self, config: GuestConfig) -> bool:
+        """Whether all volumes that a container's backup takes can have a snapshot; VMs are copied by QEMU itself."""
+        return all(
+            self.host.storage.can_snapshot(drive.volume)
+            for key, drive in drives.drives(LXC, config)
+            if drive.is_volume and (key == "rootfs" or drive.options.get("backup", "0") in ("1", "yes", "on", "true"))
+        )
 
     async def _in_mode(self, place: Place, guest: Guest, way: Target, mode: str, *, running: bool) -> None:
         host = self.host
         if not running:
             self.log(way.announce())
             if place.kind is LXC:
-                async with copied(host, guest) as frozen:
+                async with copied(host, guest, self._excludes(way, mode)) as frozen:
                     await way.store(frozen, self.log)
             else:
                 self.log("starting kvm to execute backup task")
@@ -180,11 +200,11 @@ class Vzdump:
         elif mode == "stop":
             await self._stopped(place, guest, way)
         else:
-            await self._live(place, guest, way, hold=mode == "suspend")
+            await self._live(place, guest, way, mode)
 
-    async def _live(self, place: Place, guest: Guest, way: Target, *, hold: bool) -> None:
-        """Hold the guest's writes for the instant of copying; with `hold` until all is stored."""
-        guests, vmid = self.host.guests, place.vmid
+    async def _live(self, place: Place, guest: Guest, way: Target, mode: str) -> None:
+        """Hold the guest's writes for the instant of copying; in mode suspend until all is stored."""
+        guests, vmid, hold = self.host.guests, place.vmid, mode == "suspend"
         held = not guests.running[vmid].suspended
 
         async def let_go() -> None:
@@ -202,7 +222,7 @@ class Vzdump:
         try:
             if isinstance(way, PbsTarget) and place.kind is not LXC:
                 now, guest = self._dirty(vmid, guest, way)
-            async with copied(self.host, guest) as frozen:
+            async with copied(self.host, guest, self._excludes(way, mode)) as frozen:
                 if not hold:
                     await let_go()
                     self.log("create storage snapshot 'vzdump'" if place.kind is LXC else "resuming VM again")
@@ -240,7 +260,7 @@ class Vzdump:
         await host.guests.shutdown(vmid, min(operations.SHUTDOWN_TIME, self.options.stopwait * 60.0))
         async with AsyncExitStack() as stack:
             try:
-                frozen = await stack.enter_async_context(copied(host, guest))
+                frozen = await stack.enter_async_context(copied(host, guest, self._excludes(way, "stop")))
             finally:
                 # whatever became of the copy, the guest is not left off
                 await host.clock.sleep(operations.START_TIME)

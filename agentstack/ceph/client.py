@@ -42,9 +42,11 @@ class Client:
         header, payload = await self._ask(pool, name, {"do": "fetch"})
         return None if "missing" in header else (header["size"], header["blocks"], payload)
 
-    async def replace(self, pool: int, name: str, size: int, blocks: list[int], data: bytes) -> None:
-        """Give an object exactly these blocks."""
-        await self._ask(pool, name, {"do": "replace", "size": size, "blocks": blocks}, data)
+    async def replace(
+        self, pool: int, name: str, size: int, blocks: list[int], data: bytes, *, new: bool = False
+    ) -> None:
+        """Give an object exactly these blocks; with `new` only if there is no such object, which is no error."""
+        await self._ask(pool, name, {"do": "replace", "size": size, "blocks": blocks, "new": new}, data)
 
     async def remove(self, pool: int, name: str) -> None:
         """Remove an object; one that does not exist is no error."""

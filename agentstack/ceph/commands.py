@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from agentstack.ceph.maps import ROOT_ID, ClusterMap, CrushBucket, Monitor, Osd, Pool
+from agentstack.ceph.maps import ROOT_ID, ClusterMap, CrushBucket, Key, Monitor, Osd, Pool
 from agentstack.ceph.peering import settle, signature, wanted
 from agentstack.errors import AgentError
 
@@ -98,8 +98,11 @@ def manager_active(cluster: ClusterMap, name: str | None) -> None:
 
 
 @command
-def osd_new(cluster: ClusterMap, uuid: str, host: str, device: str, size: int, device_class: str) -> int:
-    """Register an OSD, down and in; returns its id, the lowest free one. The same uuid gives the same id again."""
+def osd_new(
+    cluster: ClusterMap, uuid: str, host: str, device: str, size: int, device_class: str, key: dict[str, Any]
+) -> int:
+    """Register an OSD, down and in, with its key; returns its id, the lowest free one. The same uuid gives the same id
+    again."""
     for osd in cluster.osds.values():
         if osd.uuid == uuid:
             return osd.id
@@ -110,6 +113,7 @@ def osd_new(cluster: ClusterMap, uuid: str, host: str, device: str, size: int, d
         place = CrushBucket(free_bucket(cluster), host, "host", ROOT_ID)
         cluster.buckets[place.id] = place
     cluster.osds[number] = Osd(number, uuid, host, device, size, device_class, round(size / TIB, 5), place.id)
+    cluster.keys[f"osd.{number}"] = Key(**key)
     return number
 
 
@@ -126,7 +130,7 @@ def osd_up(cluster: ClusterMap, number: int, boot: str = "") -> None:
         osd.up = False
         resettle(cluster)
     osd.up, osd.down_since, osd.boot = True, None, boot
-    if osd.auto_out and "noin" not in cluster.flags:
+    if osd.auto_out and "noin" not in cluster.flags_of(osd):
         osd.reweight, osd.auto_out = 1.0, False
 
 
@@ -177,11 +181,12 @@ def osd_in(cluster: ClusterMap, number: int) -> None:
 
 @command
 def osd_purge(cluster: ClusterMap, number: int) -> None:
-    """Remove an OSD from all maps."""
+    """Remove an OSD from all maps, with its key."""
     osd = _osd(cluster, number)
     if osd.up:
         raise AgentError(f"osd.{number} is not `down`")
     del cluster.osds[number]
+    cluster.keys.pop(f"osd.{number}", None)
     place = cluster.buckets.get(osd.bucket)
     if place is not None and place.type == "host" and place.name != osd.host and not cluster.children(place.id):
         del cluster.buckets[place.id]
@@ -269,6 +274,18 @@ def flag(cluster: ClusterMap, name: str, value: bool) -> None:
     cluster.flags = sorted({*cluster.flags, name} if value else {*cluster.flags} - {name})
 
 
+@command
+def local_flags(cluster: ClusterMap, places: list[str], names: list[str], value: bool) -> None:
+    """Set or clear flags of buckets, device classes or OSDs alone."""
+    for place in places:
+        flags = set(cluster.local_flags.get(place, ()))
+        flags = flags | set(names) if value else flags - set(names)
+        if flags:
+            cluster.local_flags[place] = sorted(flags)
+        else:
+            cluster.local_flags.pop(place, None)
+
+
 def _pool(cluster: ClusterMap, name: str) -> Pool:
     pool = cluster.pool(name)
     if pool is None:
@@ -278,6 +295,8 @@ def _pool(cluster: ClusterMap, name: str) -> Pool:
 
 def _assign(cluster: ClusterMap, pool: Pool, settings: dict[str, Any]) -> None:
     values = dict(settings)
+    if values.get("size", 0) == 1 and not _single_copies_allowed(cluster):
+        raise AgentError("Error EPERM: configuring pool size as 1 is disabled by default.")
     rule = values.pop("crush_rule", None)
     if rule is not None:
         known = cluster.rule(rule)
@@ -291,6 +310,12 @@ def _assign(cluster: ClusterMap, pool: Pool, settings: dict[str, Any]) -> None:
             raise AgentError(f"unrecognized variable '{key}'")
     for key, value in values.items():
         setattr(pool, key, value)
+
+
+def _single_copies_allowed(cluster: ClusterMap) -> bool:
+    """mon_allow_pool_size_one, which Ceph has off (docs.ceph.com, "Pool, PG and CRUSH config reference")."""
+    said = (cluster.config.get(who, {}).get("mon_allow_pool_size_one") for who in ("mon", "global"))
+    return next((value for value in said if value is not None), "false").lower() in ("true", "1", "yes", "on")
 
 
 def _check_pg_budget(cluster: ClusterMap, new: Pool) -> None:

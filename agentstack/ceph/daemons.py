@@ -56,9 +56,9 @@ class Daemons:
         shutil.rmtree(self.path(kind, name), ignore_errors=True)
 
     def runs(self, kind: Kind, name: str) -> bool:
-        """Whether the daemon exists and has not been stopped."""
+        """Whether the daemon exists and has not been stopped; one that lost what its directory held does not run."""
         path = self.path(kind, name)
-        return path.is_dir() and not (path / STOPPED).exists()
+        return (path / "keyring").exists() and not (path / STOPPED).exists()
 
     def running(self, kind: Kind) -> list[str]:
         """The daemons of a kind that run here."""

@@ -77,6 +77,7 @@ def osd_dump(cluster: ClusterMap) -> dict[str, Any]:
             }
             for pool in cluster.pools.values()
         ],
+        **_local_flags(cluster),
         "osds": [
             {"osd": osd.id, "uuid": osd.uuid, "up": int(osd.up), "in": int(osd.included), "weight": osd.reweight}
             for osd in sorted(cluster.osds.values(), key=lambda osd: osd.id)
@@ -88,6 +89,15 @@ def osd_dump(cluster: ClusterMap) -> dict[str, Any]:
             "recovering_stretch_mode": int(bool(stretch and stretch.recovering)),
             "stretch_mode_bucket": TYPES[stretch.type] if stretch else 0,
         },
+    }
+
+
+def _local_flags(cluster: ClusterMap) -> dict[str, dict[str, list[str]]]:
+    names = {bucket.name for bucket in cluster.buckets.values()}
+    classes = {osd.device_class for osd in cluster.osds.values()}
+    return {
+        title: {place: flags for place, flags in sorted(cluster.local_flags.items()) if place in known}
+        for title, known in (("crush_node_flags", names), ("device_class_flags", classes))
     }
 
 

@@ -113,6 +113,15 @@ def _osds(cluster: ClusterMap, situation: Situation) -> Iterator[Check]:
     yield from _fullness(cluster, situation)
     if cluster.flags:
         yield Check("OSDMAP_FLAGS", "HEALTH_WARN", f"{','.join(sorted(cluster.flags))} flag(s) set", len(cluster.flags))
+    if local := cluster.local_flags:
+        kinds = "{NOUP,NODOWN,NOIN,NOOUT}"
+        yield Check(
+            "OSD_FLAGS",
+            "HEALTH_WARN",
+            f"{len(local)} OSDs or CRUSH {{nodes, device-classes}} have {kinds} flags set",
+            len(local),
+            tuple(f"{place} has flags {','.join(flags)}" for place, flags in sorted(local.items())),
+        )
 
 
 def _where(cluster: ClusterMap, bucket: int) -> str:

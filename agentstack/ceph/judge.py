@@ -32,7 +32,7 @@ async def judge(group: MonitorGroup, clock: Clock, news: News) -> None:
     alive, now = group.hosts(), clock.now()
     silent = reported(cluster, alive, news)
     for osd in list(cluster.osds.values()):
-        if osd.up and (osd.host not in alive or osd.host in silent) and "nodown" not in cluster.flags:
+        if osd.up and (osd.host not in alive or osd.host in silent) and "nodown" not in cluster.flags_of(osd):
             await group.execute("osd_down", number=osd.id, now=now)
     for number in overdue(cluster, now, clock.scale):
         await group.execute("osd_out", number=number, automatic=True)
@@ -72,7 +72,7 @@ def overdue(cluster: ClusterMap, now: float, scale: float) -> list[int]:
     """The OSDs that have been down for so long that their data is to be kept elsewhere. `now`: wall clock."""
     options = {**cluster.config.get("global", {}), **cluster.config.get("mon", {})}
     interval = float(options.get("mon_osd_down_out_interval", DOWN_OUT))
-    if "noout" in cluster.flags or not interval:
+    if not interval:
         return []
     limit = options.get("mon_osd_down_out_subtree_limit", DOWN_OUT_LIMIT)
     return [
@@ -82,6 +82,7 @@ def overdue(cluster: ClusterMap, now: float, scale: float) -> list[int]:
         and osd.included
         and osd.down_since is not None
         and (now - osd.down_since) * scale > interval
+        and "noout" not in cluster.flags_of(osd)
         and not _all_down(cluster, osd.bucket, limit)
     ]
 

@@ -28,6 +28,14 @@ class Monitor:
 
 
 @dataclass
+class Key:
+    """The key of an entity, and what it allows: service (`mon`) -> capabilities (`allow profile osd`)."""
+
+    key: str
+    caps: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class CrushBucket:
     """An inner node of the CRUSH hierarchy. `parent`: id of the bucket above, None for a root or what stands apart."""
 
@@ -147,11 +155,15 @@ class ClusterMap:
     managers: dict[str, str] = field(default_factory=dict)
     """Manager name -> host."""
     active_manager: str | None = None
+    keys: dict[str, Key] = field(default_factory=dict)
+    """Entity (`mgr.pve1`) -> its key; see `auth`."""
     osds: dict[int, Osd] = field(default_factory=dict)
     pools: dict[int, Pool] = field(default_factory=dict)
     buckets: dict[int, CrushBucket] = field(default_factory=lambda: {ROOT_ID: CrushBucket(ROOT_ID, "default", "root")})
     rules: dict[int, Rule] = field(default_factory=lambda: {0: Rule(0, "replicated_rule")})
     flags: list[str] = field(default_factory=list)
+    local_flags: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a bucket, of a device class or of an OSD (`osd.3`) -> flags of what it stands for alone."""
     config: dict[str, dict[str, str]] = field(default_factory=dict)
     """The monitors' configuration database: section (`mon`, `osd.3`) -> option -> value."""
     groups: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -195,6 +207,11 @@ class ClusterMap:
             bucket = found.parent
         return dict(reversed(path))
 
+    def flags_of(self, osd: Osd) -> set[str]:
+        """The flags that hold for one OSD: those of the cluster, its own, and those of where it stands."""
+        places = (f"osd.{osd.id}", osd.device_class, *self.location(osd.bucket).values())
+        return {*self.flags, *(flag for place in places for flag in self.local_flags.get(place, ()))}
+
     def children(self, bucket: int) -> list[int]:
         """What hangs below a bucket: ids of buckets (negative) and OSDs."""
         below = [child.id for child in self.buckets.values() if child.parent == bucket]
@@ -225,6 +242,7 @@ class ClusterMap:
         """The maps held by a document of `to_json` (JSON turns the numeric keys into strings)."""
         values = dict(document)
         values["monitors"] = {name: Monitor(**entry) for name, entry in values["monitors"].items()}
+        values["keys"] = {entity: Key(**entry) for entity, entry in values["keys"].items()}
         values["osds"] = {int(key): Osd(**entry) for key, entry in values["osds"].items()}
         values["pools"] = {int(key): Pool(**entry) for key, entry in values["pools"].items()}
         values["rules"] = {

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentstack.ceph import label
 from agentstack.ceph.images import DIRECTORY, OBJECT, data_of, header_of, pieces
@@ -33,14 +34,20 @@ class StoredImage:
     id: str
     size: int
     path: Path
+    layers: list[str]
+    """Where objects are that a clone has not itself (`images.Image`)."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the image, fewer at its end; zeros where no copy is to be found."""
         parts = [
-            self.cluster.read(self.pool, data_of(self.id, number), start, count)
+            self.cluster.read(self.pool, self._source(number), start, count)
             for number, start, count in pieces(offset, min(length, max(0, self.size - offset)))
         ]
         return b"".join(parts)
+
+    def _source(self, number: int) -> str:
+        names = [data_of(ident, number) for ident in (self.id, *self.layers)]
+        return next((name for name in names[:-1] if self.cluster.has(self.pool, name)), names[-1])
 
 
 class StoredCluster:
@@ -73,10 +80,15 @@ class StoredCluster:
         file = next(self.stores(pool, name), None)
         return _read(file, pool, name, offset, length) if file else bytes(length)
 
-    def mapping(self, pool: int, name: str) -> dict[str, object]:
+    def has(self, pool: int, name: str) -> bool:
+        """Tell whether there is such an object."""
+        file = next(self.stores(pool, name), None)
+        return file is not None and _exists(file, pool, name)
+
+    def mapping(self, pool: int, name: str) -> dict[str, Any]:
         """The mapping that an object holds; empty if there is none."""
         data = self.read(pool, name, 0, OBJECT).rstrip(b"\0")
-        document: dict[str, object] = json.loads(data) if data else {}
+        document: dict[str, Any] = json.loads(data) if data else {}
         return document
 
     def images(self) -> Iterator[StoredImage]:
@@ -86,7 +98,8 @@ class StoredCluster:
                 header = self.mapping(pool.id, header_of(str(ident)))
                 if header:
                     path = Path("ceph") / self.maps.fsid / pool.name / name
-                    yield StoredImage(self, pool.id, name, str(ident), int(str(header["size"])), path)
+                    layers = header.get("layers", [])
+                    yield StoredImage(self, pool.id, name, str(ident), int(header["size"]), path, layers)
 
 
 def clusters(state: Path) -> Iterator[StoredCluster]:
@@ -98,6 +111,15 @@ def clusters(state: Path) -> Iterator[StoredCluster]:
             newest[maps.fsid] = maps
     for maps in newest.values():
         yield StoredCluster(state, maps)
+
+
+def _exists(file: Path, pool: int, name: str) -> bool:
+    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        row = database.execute("SELECT 1 FROM object WHERE pool = ? AND name = ?", (pool, name)).fetchone()
+    finally:
+        database.close()
+    return row is not None
 
 
 def _read(file: Path, pool: int, name: str, offset: int, length: int) -> bytes:

@@ -118,7 +118,9 @@ class Osds:
         return await self._change(news, group, header, change, payload)
 
     async def _replace(self, news: DataMap, group: PlacementGroup, header: Header, payload: bytes) -> Answer:
-        """Have the object hold exactly the given blocks."""
+        """Have the object hold exactly the given blocks; `new`: what is there already stays as it is."""
+        if header.get("new") and await self._whole(group.acting[0], header["pool"], header["name"]) is not None:
+            return {}, b""
         change = {"change": "put", "size": header["size"], "blocks": header["blocks"]}
         return await self._change(news, group, header, change, payload)
 

@@ -145,6 +145,9 @@ class MonitorGroup:
         """Carry out a command; returns its result. Raises its AgentError, or Unreachable."""
         while True:
             await self.maps()
+            if not self.quorum():
+                # the membership changed in between: what is sent before its members agree, none of them carries out
+                continue
             assert self._view is not None
             waiting = _Waiting()
             ident, stable = self._corosync.send(

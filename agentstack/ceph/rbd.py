@@ -19,7 +19,8 @@ from agentstack.ceph.images import Image, Images
 from agentstack.ceph.maps import ClusterMap, Pool
 from agentstack.ceph.peering import placement_groups
 from agentstack.errors import AgentError
-from agentstack.storage.volumes import Usage, Volume, check_name, free_name
+from agentstack.storage.volumes import TEXTS as VOLUME_TEXTS
+from agentstack.storage.volumes import Usage, Volume, base_name, check_name, free_name
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -36,7 +37,12 @@ TEXTS = {
     "blocked": "rbd error: got timeout",
 }
 
-_NAME = re.compile(r"(?:vm|base)-(\d+)-\S+")
+_NAME = re.compile(r"(?:vm|base)-(\d+)-[^\s/]+")
+_LINKED = re.compile(r"(base-\d+-[^\s/]+)/(.+)")
+"""Volumes that are clones of a base volume are named with it: `base-100-disk-0/vm-101-disk-0`."""
+
+BASE = "__base__"
+"""The protected snapshot of a base volume that clones are made from."""
 TIMEOUT = 10.0
 """Real seconds that whoever manages images waits for the OSDs; guests wait as long as it takes."""
 FULL = 0.95
@@ -85,8 +91,7 @@ class RbdPool:
             raise AgentError(TEXTS["blocked"]) from None
 
     def _open(self, entry: Entry, name: str) -> tuple[Images, Image]:
-        if _NAME.fullmatch(name) is None or "/" in name:
-            raise AgentError(TEXTS["name"].format(name=name))
+        name = _own(name)
         images = self._images(entry)
         try:
             return images, self._do(images.open(name))
@@ -118,23 +123,42 @@ class RbdPool:
         return name
 
     def free(self, entry: Entry, name: str) -> None:
-        images, _ = self._open(entry, name)
-        self._do(images.remove(name))
-        self._file(images, name).unlink(missing_ok=True)
+        images, image = self._open(entry, name)
+        if self._do(images.children(image.name)):
+            raise AgentError(VOLUME_TEXTS["used"].format(volid=f"{entry.id}:{name}"))
+        if BASE in image.snapshots:
+            self._do(images.protect(image.name, BASE, protected=False))
+        self._do(images.purge(image.name))
+        self._do(images.remove(image.name))
+        self._file(images, image.name).unlink(missing_ok=True)
+
+    def make_base(self, entry: Entry, name: str) -> str:
+        images, image = self._open(entry, name)
+        new = base_name(image.name)
+        self._do(images.rename(image.name, new))
+        self._do(images.snapshot(new, BASE))
+        self._do(images.protect(new, BASE, protected=True))
+        return new
+
+    def clone(self, entry: Entry, name: str, vmid: int) -> str:
+        images, image = self._open(entry, name)
+        own = free_name(set(self._do(images.names())), vmid, "raw")
+        self._do(images.clone(image.name, BASE, own, int(self.host.clock.now())))
+        return f"{image.name}/{own}"
 
     def _file(self, images: Images, name: str) -> Path:
         return self.host.state / "rbd" / str(images.pool) / f"{name}.raw"
 
     def place(self, entry: Entry, name: str) -> Path:
         """The path by which an image is known on this host, without anything being copied there."""
-        images, _ = self._open(entry, name)
-        place = self._file(images, name)
+        images, image = self._open(entry, name)
+        place = self._file(images, image.name)
         self._places[place] = (entry, name)
         return place
 
     def path(self, entry: Entry, name: str) -> Path:
         images, image = self._open(entry, name)
-        target = self._file(images, name)
+        target = self._file(images, image.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._do(images.export(image, target))
         return target
@@ -142,7 +166,7 @@ class RbdPool:
     def commit(self, entry: Entry, name: str) -> None:
         """Give the image the content that was written into the file at its path."""
         images, image = self._open(entry, name)
-        self._do(images.take(image, self._file(images, name)))
+        self._do(images.take(image, self._file(images, image.name)))
 
     def attach(self, place: Path) -> tuple[socket.socket, int] | None:
         """A guest's end of a device on the image at a place, and its size; None where there is none."""
@@ -157,34 +181,44 @@ class RbdPool:
         return guest, image.size
 
     def device(self, entry: Entry, name: str) -> str:
-        pool = entry.values.get("pool", "rbd")
+        pool, name = entry.values.get("pool", "rbd"), _own(name)
         return f"/dev/rbd-pve/{pool}/{name}" if entry.values.get("krbd") else f"rbd:{pool}/{name}"
 
     def list(self, entry: Entry) -> Iterator[Volume]:
         images = self._images(entry)
         for image, used in self._do(images.all()):
             if match := _NAME.fullmatch(image.name):
-                volid = f"{entry.id}:{image.name}"
+                parent = f"{image.parent['image']}/" if image.parent else ""
+                volid = f"{entry.id}:{parent}{image.name}"
                 yield Volume(volid, "images", "raw", image.size, used, image.created, int(match[1]))
 
     def resize(self, entry: Entry, name: str, size: int) -> None:
-        self._do(self._open(entry, name)[0].resize(name, size))
+        self._do(self._open(entry, name)[0].resize(_own(name), size))
 
     def can_snapshot(self, entry: Entry, name: str) -> bool:
         return True
 
     def snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        self._do(self._open(entry, name)[0].snapshot(name, snapshot))
+        self._do(self._open(entry, name)[0].snapshot(_own(name), snapshot))
 
     def snapshot_path(self, entry: Entry, name: str, snapshot: str) -> Path:
         images, image = self._open(entry, name)
-        target = self._file(images, f"{name}@{snapshot}")
+        target = self._file(images, f"{image.name}@{snapshot}")
         target.parent.mkdir(parents=True, exist_ok=True)
         self._do(images.export(images.at(image, snapshot), target))
         return target
 
     def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
-        self._do(self._open(entry, name)[0].rollback(name, snapshot))
+        self._do(self._open(entry, name)[0].rollback(_own(name), snapshot))
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
-        self._do(self._open(entry, name)[0].delete_snapshot(name, snapshot))
+        self._do(self._open(entry, name)[0].delete_snapshot(_own(name), snapshot))
+
+
+def _own(name: str) -> str:
+    """The image's own name in that of a volume. Raises AgentError for one that is no volume's."""
+    linked = _LINKED.fullmatch(name)
+    own = linked[2] if linked else name
+    if _NAME.fullmatch(own) is None:
+        raise AgentError(TEXTS["name"].format(name=name))
+    return own

@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentstack.ceph import conf, label
+from agentstack.ceph import auth, conf, label
 from agentstack.ceph.conf import CephConf
 from agentstack.ceph.daemons import KINDS, Daemons, LocalOsd
 from agentstack.ceph.datamap import excerpt
@@ -270,6 +270,8 @@ class Ceph:
         )
         cluster.release, cluster.version = self.installed or "squid", self.version
         cluster.monitors[name] = Monitor(name, self.host.name, address)
+        admin = auth.key_in(self.host.files.read_text(ADMIN_KEYRING, default=""), "client.admin")
+        cluster.keys = auth.first_keys(admin or auth.new_key(cluster.created), cluster.created)
         self.group.found(cluster)
 
     def _files_changed(self, paths: set[str]) -> None:
@@ -356,7 +358,9 @@ class Ceph:
                 continue
             known, serves = cluster.osds[osd.number], self.serves(osd)
             boot = f"{self.boot}{self.daemons.starts('osd', str(osd.number))}"
-            boots = "noup" not in cluster.flags and self._healthy(cluster)
+            boots = "noup" not in cluster.flags_of(known) and self._healthy(cluster)
+            # without its key the monitors do not let it in
+            boots = boots and f"osd.{osd.number}" in cluster.keys
             if serves and boots and (not known.up or known.boot != boot):
                 await self.group.execute("osd_up", number=osd.number, boot=boot)
             elif not serves and known.up:
@@ -367,7 +371,7 @@ class Ceph:
         if cluster is None:
             return
         for name in self.daemons.names("mgr"):
-            if self.daemons.runs("mgr", name) and name not in cluster.managers:
+            if self.daemons.runs("mgr", name) and name not in cluster.managers and f"mgr.{name}" in cluster.keys:
                 await self.group.execute("manager_add", name=name, host=self.host.name)
             elif not self.daemons.runs("mgr", name) and name in cluster.managers:
                 await self.group.execute("manager_remove", name=name)

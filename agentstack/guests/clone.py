@@ -16,6 +16,7 @@ from agentstack._shared.units import format_size
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests import create, drives
+from agentstack.guests.bridges import check_bridges
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
 from agentstack.guests.operations import Log
 
@@ -74,6 +75,7 @@ def check(host: Host, identity: Identity, kind: Kind, vmid: int, request: Reques
         if request.snapshot not in config.snapshots:
             raise AgentError(TEXTS["no_snapshot"].format(name=request.snapshot))
         values = config.snapshots[request.snapshot]
+    check_bridges(host, identity, values)
     if full and kind is LXC and not request.snapshot and host.guests.is_running(vmid):
         raise AgentError(TEXTS["running_ct"])
     _check_drives(host, identity, kind, values, request, full=full)
@@ -92,7 +94,9 @@ def _check_drives(
         ident = request.storage or drive.storage
         entry = host.storage.check_content(ident, "rootdir" if kind is LXC else "images")
         host.access.check(identity, f"/storage/{ident}", ["Datastore.AllocateSpace"])
-        if not full and not host.storage.can_clone(drive.volume):
+        # a container's disk cannot be qcow2, which is what linked clones in directories are [inferred]
+        overlay = kind is LXC and entry.type in drives.FILE_STORAGES
+        if not full and (overlay or not host.storage.can_clone(drive.volume)):
             raise AgentError(TEXTS["linked"].format(key=key))
         if target != host.name and not host.storage.is_shared(entry):
             raise AgentError(TEXTS["local"].format(label=kind.label, target=target))

@@ -35,6 +35,7 @@ TEXTS = {
     "restart": "lxc live migration is currently not implemented",
     "local_disks": "can't live migrate attached local disks without with-local-disks option",
     "cdrom": "can't migrate local disk '{volid}': local cdrom image",
+    "clone": "can't migrate '{volid}' as it's a clone of '{base}'",
     "scan": "Problem found while scanning volumes - can't migrate VM - check log",
     "replicated": "Cannot live-migrate replicated VM to node '{node}' - not a replication target."
     " Use 'force' to override.",
@@ -184,8 +185,8 @@ class _Migration:
             if self.request.target not in self.host.cluster.members():
                 raise AgentError(TEXTS["unreachable"].format(node=self.request.target))
             self._find_disks(config, running)
-            await self._lock(config)
             try:
+                await self._lock(config)
                 if running and self.kind is LXC:
                     self.log(f"shutdown CT {self.vmid}")
                     await self.host.guests.shutdown(self.vmid, operations.SHUTDOWN_TIME)
@@ -225,6 +226,12 @@ class _Migration:
                 continue
             self.log(f"found local disk '{drive.volume}' (attached)")
             replica = self.job is not None and drive.replicates
+            base = self.host.storage.base_of(drive.volume)
+            if base is not None and not running and not replica:
+                # what is copied offline goes as a stream, which the target could not put on its base [inferred]
+                self.log(TEXTS["clone"].format(volid=drive.volume, base=base))
+                trouble = True
+                continue
             storage = drive.storage if replica else map_storage(self.request.storages, drive.storage)
             self.moves.append(_Move(key, drive, storage, replica=replica))
         if trouble:

@@ -12,6 +12,7 @@ from agentstack.guests import drives
 from agentstack.guests.config import GuestConfig, Kind
 from agentstack.guests.guests import memory_of
 from agentstack.guests.operations import disk_files
+from agentstack.replication.transfer import PREFIX
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -22,6 +23,7 @@ TEXTS = {
     "feature": "snapshot feature is not available",
     "no_state_storage": "unable to find a storage for the state of the VM",
     "current": "snapshot name 'current' not allowed",
+    "not_newest": "can't rollback, '{name}' is not most recent snapshot on '{volid}'",
     "running": "unable to rollback to snapshot '{name}': guest is running",
 }
 
@@ -108,9 +110,17 @@ async def rollback(host: Host, kind: Kind, vmid: int, name: str) -> None:
         config = configs.load(host, kind, vmid)
         configs.check_lock(kind, config)
         values = values_of(config, name)
+        volumes = [drive.volume for _, drive in drives.volumes(kind, GuestConfig(values))]
+        newer = {volid: host.storage.in_the_way_of(volid, name) for volid in volumes}
+        for volid, names in newer.items():
+            # a rollback takes replication's own along
+            if not all(each.startswith(PREFIX) for each in names):
+                raise AgentError(TEXTS["not_newest"].format(name=name, volid=volid))
         await host.guests.kill(vmid)
-        for _, drive in drives.volumes(kind, GuestConfig(values)):
-            host.storage.rollback(drive.volume, name)
+        for volid in volumes:
+            for each in newer[volid]:
+                host.storage.delete_snapshot(volid, each)
+            host.storage.rollback(volid, name)
         host.guests.forget_acknowledged(vmid)
         await host.clock.sleep(_WORK_TIME)
         restored = "vmstate" in values

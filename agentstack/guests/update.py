@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
@@ -13,6 +13,7 @@ from agentstack._shared.units import format_size
 from agentstack.errors import AgentError
 from agentstack.guests import cloudinit, create, drives
 from agentstack.guests import config as configs
+from agentstack.guests.bridges import check_bridges
 from agentstack.guests.config import LXC, QEMU, GuestConfig, Kind
 from agentstack.sections import check_digest
 
@@ -53,11 +54,24 @@ PRIVILEGES: tuple[tuple[re.Pattern[str], str], ...] = (
 _OTHER_OPTION = "VM.Config.Options"
 
 
-def check_privileges(host: Host, identity: Identity, vmid: int, keys: set[str]) -> None:
-    """Raise 403 unless the caller may change each of the options (facts §17)."""
-    for key in sorted(keys):
+def check_options(
+    host: Host,
+    identity: Identity,
+    vmid: int,
+    given: Mapping[str, str],
+    *,
+    removed: Collection[str] = (),
+    pool: str | None = None,
+) -> None:
+    """Raise 403 unless the caller may set each of the options, and plug its cards where they are to be (facts §17).
+
+    `removed`: options that go; `pool`: where a new guest comes into.
+    """
+    for key in sorted({*given, *removed}):
         privilege = next((privilege for pattern, privilege in PRIVILEGES if pattern.fullmatch(key)), _OTHER_OPTION)
-        host.access.check(identity, f"/vms/{vmid}", [privilege])
+        if not pool or not host.access.may(identity, f"/pool/{pool}", [privilege]):
+            host.access.check(identity, f"/vms/{vmid}", [privilege])
+    check_bridges(host, identity, given)
 
 
 async def update(host: Host, identity: Identity, kind: Kind, vmid: int, params: Mapping[str, Any]) -> None:
@@ -67,7 +81,7 @@ async def update(host: Host, identity: Identity, kind: Kind, vmid: int, params: 
     reverted = split_list(params.get("revert"))
     if not given and not deleted and not reverted:
         raise AgentError(TEXTS["nothing"])
-    check_privileges(host, identity, vmid, {*given, *deleted, *reverted})
+    check_options(host, identity, vmid, given, removed=[*deleted, *reverted])
     async with host.guests.lock(vmid):
         config, digest = configs.load_with_digest(host, kind, vmid)
         check_digest(digest, params.get("digest"))

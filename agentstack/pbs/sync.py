@@ -160,6 +160,11 @@ class Pull:
             self.task.log(f"skipped: {len(there) - len(wanted)} snapshot(s) - older than the newest local snapshot")
         if last := self.values.get("transfer-last"):
             wanted = wanted[-last:]
+        if self.values.get("resync-corrupt"):
+            known = {snapshot.time: snapshot for snapshot in there}
+            for old in local:
+                if old.time in known and self._is_corrupt(old):
+                    await self._mend(known[old.time], old)
         for snapshot in wanted:
             await self._snapshot(snapshot, Snapshot(here, snapshot.time))
             self.snapshots += 1
@@ -189,6 +194,24 @@ class Pull:
             # what was verified there says nothing about the copy
             writer.signature = manifest.signature
             writer.unprotected = {key: value for key, value in manifest.unprotected.items() if key != "verify_state"}
+
+    def _is_corrupt(self, here: Snapshot) -> bool:
+        """Whether the last verification of a snapshot failed."""
+        state = self.store.manifest(here).unprotected.get("verify_state")
+        return state is not None and state["state"] == "failed"
+
+    async def _mend(self, there: Snapshot, here: Snapshot) -> None:
+        """Fetch what verification has set aside, or found missing; the snapshot counts as not verified then."""
+        self.task.log(f"re-sync snapshot {here} due to corruption")
+        manifest = self.store.manifest(here)
+        writer = SnapshotWriter(self.store, here, self.host.clock.now())
+        for entry in manifest.files:
+            if is_index(entry.filename):
+                index = decode_index(await self.source.file(there, entry.filename))
+                if index.checksum.hex() != entry.csum:
+                    raise AgentError(f"wrong checksum for file '{entry.filename}'")
+                await self._chunks(there, index, writer)
+        self.store.write_manifest(manifest.noting(verify_state=None))
 
     async def _chunks(self, there: Snapshot, index: Index, writer: SnapshotWriter) -> None:
         began, before, chunks = self.host.clock.elapsed(), self.fetched, self.store.chunks

@@ -6,24 +6,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentstack.cluster.datacenter import option_parts, read_options
+
 if TYPE_CHECKING:
     from agentstack.host import Host
 
 
 def migration_network(host: Host) -> str | None:
     """The network of migrations (CIDR), if one is set."""
-    return _option(host, "migration")
+    return _network(host, "migration")
 
 
 def replication_network(host: Host) -> str | None:
     """The network of replication (CIDR), by default that of migrations, if one is set."""
-    return _option(host, "replication") or migration_network(host)
+    return _network(host, "replication") or migration_network(host)
 
 
-def _option(host: Host, name: str) -> str | None:
-    for line in host.files.read_text("datacenter.cfg", default="").splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            parts = dict(part.strip().partition("=")[::2] for part in value.split(","))
-            return parts.get("network") or None
-    return None
+def _network(host: Host, option: str) -> str | None:
+    return option_parts(read_options(host.files), option).get("network") or None

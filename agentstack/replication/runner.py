@@ -37,10 +37,14 @@ PERIOD = 60.0
 LOCK_WAIT = 2.0
 """Stack seconds that a run waits for the lock of its guest."""
 RETRIES = (300, 600, 900, 1800)
-"""Seconds until the next attempt after the first, second, third and every later failure in a row."""
+"""Stack seconds until the next attempt after the first, second, third and every later failure in a row."""
 LOGS = "var/log/pve/replicate"
 
-TEXTS = {"locked": "can't lock file '/var/lock/pve-manager/pve-migrate-{vmid}' - got timeout"}
+TEXTS = {
+    "no_job": "no such replication job '{id}'",
+    "elsewhere": "guest '{vmid}' is not on node '{node}'",
+    "locked": "can't lock file '/var/lock/pve-manager/pve-migrate-{vmid}' - got timeout",
+}
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Runner:
         self.running: str | None = None
         """The job that is being run."""
         self._loop: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Begin to look for due jobs."""
@@ -88,10 +92,35 @@ class Runner:
                 log.warning("replication: %s", error)
 
     async def round(self) -> None:
-        """Run everything that is due, one after another."""
+        """Run everything that is due, one after another; waits for the end of what runs already."""
         host = self.host
         if not host.files.mounted or not host.files.quorate:
             return
+        async with self._turn:
+            await self._round()
+
+    async def run_now(self, ident: str) -> None:
+        """Run one job of a guest of this node, due or not. Raises AgentError when it cannot be or fails."""
+        self.host.files.require_quorum()
+        async with self._turn:
+            await self._turn_round()
+            entry = self.host.replication.jobs()[0].get(ident)
+            if entry is None:
+                raise AgentError(TEXTS["no_job"].format(id=ident))
+            place = configs.place(self.host, split_id(ident)[0])
+            if place is None or place.node != self.host.name:
+                raise AgentError(TEXTS["elsewhere"].format(vmid=split_id(ident)[0], node=self.host.name))
+            if entry.values.get("remove_job"):
+                await self._remove(entry)
+                return
+            while self.state(entry).last_sync == int(self.host.clock.now()):
+                await self.host.clock.sleep(1)  # snapshots are named by the second
+            await self._run(entry)
+            if error := self.state(entry).error:
+                raise AgentError(error)
+
+    async def _round(self) -> None:
+        host = self.host
         await self._turn_round()
         entries, _ = host.replication.jobs()
         for entry in sorted(entries.values(), key=lambda each: split_id(each.id)):
@@ -115,10 +144,14 @@ class Runner:
             return 0
         if state.fail_count:
             if entry.values["target"] not in self.host.cluster.members():
-                return int(self.host.clock.now()) + int(PERIOD)
-            return state.last_try + RETRIES[min(state.fail_count, len(RETRIES)) - 1]
+                return int(self.host.clock.now()) + self._pause(PERIOD)
+            return state.last_try + self._pause(RETRIES[min(state.fail_count, len(RETRIES)) - 1])
         event = parse(entry.values.get("schedule", DEFAULT_SCHEDULE))
         return event.next_after(state.last_try, zone(self.host)) or 2**62
+
+    def _pause(self, seconds: float) -> int:
+        """A pause as it shows on the wall clock, in whole seconds, as states are told in them."""
+        return max(1, round(self.host.clock.real(seconds)))
 
     # ---- state ------------------------------------------------------------------------------------------------------
 
@@ -197,8 +230,11 @@ class Runner:
                 state.error = str(error)
                 lines(f"{now} {entry.id}: end replication job with error: {error}")
                 log.warning("%s: got unexpected replication job error - %s", entry.id, error)
-                target = entry.values["target"]
-                host.notifications.replication_failed(entry.id, host.name, target, state.fail_count, state.error)
+                self.keep(entry, state)
+                host.notifications.replication_failed(
+                    *(entry.id, entry.values["target"], entry.values.get("schedule", DEFAULT_SCHEDULE)),
+                    *((state.last_sync, self.due(entry)), state.fail_count, state.error),
+                )
             else:
                 state = JobState(last_sync=now, last_try=now)
                 lines(f"{now} {entry.id}: end replication job")

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from agentstack.host import Host
 
-SNAPSHOT = "__replicate_{job}_{time}__"
+PREFIX = "__replicate_"
+"""What names of replication's own snapshots begin with."""
+SNAPSHOT = PREFIX + "{job}_{time}__"
 MEGABYTE = 1_000_000
 """Rates are decimal (facts §9.3)."""
 
@@ -36,7 +38,7 @@ TEXTS = {
 
 def snapshot_time(job: str, name: str) -> int | None:
     """When a snapshot of this job was made; None for any other snapshot."""
-    match = re.fullmatch(rf"__replicate_{re.escape(job)}_(\d+)__", name)
+    match = re.fullmatch(rf"{PREFIX}{re.escape(job)}_(\d+)__", name)
     return int(match[1]) if match else None
 
 
@@ -70,7 +72,8 @@ def newest(host: Host, volid: str, job: str) -> Path:
 
 def _dataset(host: Host, volid: str) -> str:
     storage, name = host.storage.split(volid)
-    return f"{host.storage.entry(storage).values['pool']}/{name}"
+    # the name of a linked clone begins with that of its base
+    return f"{host.storage.entry(storage).values['pool']}/{name.rpartition('/')[2]}"
 
 
 async def run(host: Host, copy: Copy, now: int, log: Callable[[str], None]) -> None:
@@ -228,7 +231,7 @@ async def _receive(host: Host, request: dict[str, Any], reader: asyncio.StreamRe
             host.storage.free(volid)
         vmid = int(request["vmid"])
         form = "subvol" if request["directory"] else None
-        host.storage.allocate(storage, vmid, request["size"], form=form, name=volume)
+        host.storage.allocate(storage, vmid, request["size"], form=form, name=volume.rpartition("/")[2])
     total = await receive(reader, host.storage.path(volid))
     host.storage.snapshot(volid, name)
     return total
@@ -237,7 +240,7 @@ async def _receive(host: Host, request: dict[str, Any], reader: asyncio.StreamRe
 async def _keep(host: Host, request: dict[str, Any], reader: asyncio.StreamReader) -> None:
     for volid, names in request["kept"].items():
         for name in _snapshots(host, volid):
-            if name.startswith("__replicate_") and name not in names:
+            if name.startswith(PREFIX) and name not in names:
                 host.storage.delete_snapshot(volid, name)
 
 

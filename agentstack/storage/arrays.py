@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from agentstack.cluster.cabling import cabling_of
 from agentstack.faults.host import WIRES
-from agentstack.storage import sparse
 
 if TYPE_CHECKING:
     from agentstack.faults.kinds import Fault
@@ -95,8 +94,3 @@ class Arrays:
     def _base(self) -> Path:
         state: Path = self.host.state.parent.parent
         return state / "arrays"
-
-
-def used(directory: Path) -> int:
-    """Bytes that what lies on an export or LUN occupies."""
-    return sparse.allocated(directory)

@@ -21,7 +21,7 @@ from agentstack.errors import AgentError
 from agentstack.sections import Entry
 from agentstack.storage import signatures, sparse
 from agentstack.storage.remote import Iscsi
-from agentstack.storage.volumes import Usage, Volume, check_name, free_name
+from agentstack.storage.volumes import Usage, Volume, base_name, check_name, free_name
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -133,12 +133,13 @@ class Groups:
 
 
 class LvmVolumes:
-    """Logical volumes of a group: thick (`lvm`) or of a thin pool (`lvmthin`)."""
+    """Logical volumes of a group (`lvm`)."""
 
-    def __init__(self, host: Host, *, thin: bool) -> None:
+    thin = False
+    shared_files = False
+
+    def __init__(self, host: Host) -> None:
         self.host = host
-        self.thin = thin
-        self.shared_files = False
 
     def _group(self, entry: Entry) -> Group:
         group = self._on_lun(entry) if entry.values.get("base") else None
@@ -255,3 +256,24 @@ class LvmVolumes:
     def _check_thin(self) -> None:
         if not self.thin:
             raise AgentError(TEXTS["snapshot"])
+
+
+class ThinVolumes(LvmVolumes):
+    """Logical volumes of a thin pool (`lvmthin`), which can be templates.
+
+    A linked clone is a thin snapshot of its base: it has no name but its own, and does not need the base once it is
+    there [inferred from the names of such volumes: no part of them says what they were made from].
+    """
+
+    thin = True
+
+    def make_base(self, entry: Entry, name: str) -> str:
+        path, new = self.path(entry, name), base_name(name)
+        path.rename(path.with_name(f"{new}.raw"))
+        return new
+
+    def clone(self, entry: Entry, name: str, vmid: int) -> str:
+        base = self.path(entry, name)
+        own = free_name({path.stem for path in base.parent.glob("*.raw")}, vmid, "raw")
+        sparse.copy(base, base.with_name(f"{own}.raw"))
+        return own

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentstack.errors import AgentError
 from agentstack.sections import Entry
-from agentstack.storage import arrays
+from agentstack.storage import sparse
 from agentstack.storage.arrays import Lun
 from agentstack.storage.volumes import Directory, Usage, Volume
 
@@ -52,7 +52,7 @@ class Nfs(Directory):
         array = self.host.storage.arrays.find(entry.values["server"])
         assert array is not None
         size = array.exports[entry.values["export"]]
-        used = min(arrays.used(directory), size)
+        used = min(sparse.allocated(directory), size)
         return Usage(size, used, size - used)
 
 

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+
+from agentstack.clock import Clock
 
 CHUNK = 1 << 20
 """Bytes read at once: small enough that a copy never holds much memory."""
+_SETTLED = 1.0
+"""Seconds after which no more writes can bear the same time as the last one: what was counted before may not hold."""
+SHARED = 16 << 10
+"""Bytes that two files have in common or not as a whole: a volume's block."""
 
 
 def create(path: Path, size: int) -> None:
@@ -51,3 +58,40 @@ def copy(source: Path, target: Path) -> None:
         for offset, data in extents(source):
             os.pwrite(file.fileno(), data, offset)
         os.fsync(file.fileno())
+
+
+def written(path: Path, origin: Path) -> int:
+    """Bytes that a clone takes besides what it has in common with its origin: files, or directories of files.
+
+    What both hold is counted by content, in blocks; of the files in directories, by size and time.
+    """
+    if path.is_dir():
+        return sum(
+            os.lstat(entry).st_blocks * 512
+            for entry in path.rglob("*")
+            if entry.is_file() and not _is_unchanged(entry, origin / entry.relative_to(path))
+        )
+    own, old = path.stat(), origin.stat()
+    if Clock().now() - own.st_mtime < _SETTLED:
+        return _unlike.__wrapped__(path, origin, ())
+    return _unlike(path, origin, (own.st_mtime_ns, own.st_size, own.st_blocks, old.st_mtime_ns))
+
+
+def _is_unchanged(path: Path, origin: Path) -> bool:
+    if not origin.is_file():
+        return False
+    own, old = path.lstat(), origin.lstat()
+    return (own.st_size, own.st_mtime_ns) == (old.st_size, old.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _unlike(path: Path, origin: Path, state: tuple[int, ...]) -> int:
+    """Bytes of the blocks of a file that differ from another's; `state` changes when either does."""
+    total = 0
+    with origin.open("rb", buffering=0) as other:
+        for offset, data in extents(path):
+            there = os.pread(other.fileno(), len(data), offset).ljust(len(data), b"\0")
+            if data != there:
+                blocks = range(0, len(data), SHARED)
+                total += sum(SHARED for at in blocks if data[at : at + SHARED] != there[at : at + SHARED])
+    return total

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from agentstack.guests.process import AREA
 from agentstack.sections import Entry
 from agentstack.storage import config, sparse
 from agentstack.storage.arrays import Arrays
-from agentstack.storage.lvm import Groups, LvmVolumes
+from agentstack.storage.lvm import Groups, LvmVolumes, ThinVolumes
 from agentstack.storage.pbs import PbsStorage
 from agentstack.storage.remote import Iscsi, Nfs
 from agentstack.storage.types import STORAGE_TYPES
@@ -70,8 +71,8 @@ class Storages:
             "rbd": RbdPool(host),
             "nfs": Nfs(host),
             "iscsi": Iscsi(host),
-            "lvm": LvmVolumes(host, thin=False),
-            "lvmthin": LvmVolumes(host, thin=True),
+            "lvm": LvmVolumes(host),
+            "lvmthin": ThinVolumes(host),
         }
 
     async def start(self) -> None:
@@ -289,6 +290,11 @@ class Storages:
         backend, entry, name = self._locate(volid)
         backend.rollback(entry, name, snapshot)
 
+    def in_the_way_of(self, volid: str, snapshot: str) -> Sequence[str]:
+        """Snapshots that a volume cannot keep when it is rolled back to an older one: ZFS has them in one line."""
+        backend, entry, name = self._locate(volid)
+        return backend.newer(entry, name, snapshot) if isinstance(backend, ZfsPool) else []
+
     def delete_snapshot(self, volid: str, snapshot: str) -> None:
         """Forget a snapshot of a volume."""
         backend, entry, name = self._locate(volid)
@@ -299,6 +305,11 @@ class Storages:
     def can_clone(self, volid: str) -> bool:
         """Tell whether the volume is a base, of which clones can be made that depend on it."""
         return re.match(r"base(vol)?-", self.split(volid)[1].rpartition("/")[2]) is not None
+
+    def base_of(self, volid: str) -> str | None:
+        """The name of the base volume that a linked clone's own name begins with."""
+        found = re.fullmatch(r"(?:\d+/)?(base(?:vol)?-[^/]+)/.+", self.split(volid)[1])
+        return found[1] if found else None
 
     def can_be_base(self, volid: str) -> bool:
         """Tell whether the volume's storage has base volumes."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -37,7 +36,7 @@ TEXTS = {
 
 _IMAGE = re.compile(r"(\d+)/((?:vm|base|subvol|basevol)-(\d+)-[\w.-]+?)(?:\.(raw|qcow2|vmdk|subvol))?", re.ASCII)
 _LINKED = re.compile(r"(\d+/base(?:vol)?-\d+-[\w.-]+)/(\d+/.+)", re.ASCII)
-"""Volumes that are clones of a base volume are named with it: `100/base-100-disk-0.raw/101/vm-101-disk-0.raw`."""
+"""Volumes that are clones of a base volume are named with it: `100/base-100-disk-0.raw/101/vm-101-disk-0.qcow2`."""
 
 _FILE_KINDS = {
     "iso": ("template/iso", (".iso", ".img")),
@@ -227,9 +226,13 @@ class Directory:
             name = f"{path.parent.name}/{path.name}"
             if _IMAGE.fullmatch(name):
                 _, _, vmid, form = self._split(name)
+                volume = self._volume(entry, path, name, "images", form, vmid)
                 if (parent := _beside(path.with_name(f".{path.name}"), ".parent")).exists():
-                    name = f"{parent.read_text(encoding='utf-8')}/{name}"
-                yield self._volume(entry, path, name, "images", form, vmid)
+                    under = parent.read_text(encoding="utf-8")
+                    origin = path.parents[1] / under
+                    used = sparse.written(path, origin) if origin.exists() else volume.used
+                    volume = replace(volume, volid=f"{entry.id}:{under}/{name}", used=used)
+                yield volume
         for kind, (directory, suffixes) in _FILE_KINDS.items():
             for path in sorted((base / directory).glob("*")):
                 suffix = next((suffix for suffix in suffixes if path.name.endswith(suffix)), None)
@@ -262,12 +265,9 @@ class Directory:
         base = self.path(entry, name)
         directory = self.base(entry) / "images" / str(vmid)
         directory.mkdir(parents=True, exist_ok=True)
-        form = "subvol" if base.is_dir() else base.suffix.lstrip(".")
-        own = free_name({file.name for file in directory.glob("*")}, vmid, form, base.suffix)
-        if base.is_dir():
-            shutil.copytree(base, directory / own)
-        else:
-            sparse.copy(base, directory / own)
+        # only qcow2 can lie over another image, whatever the format of that one is
+        own = free_name({file.name for file in directory.glob("*")}, vmid, "qcow2", ".qcow2")
+        sparse.copy(base, directory / own)
         parent = f"{base.parent.name}/{base.name}"
         _beside(directory / f".{own}", ".parent").write_text(parent, encoding="utf-8")
         return f"{parent}/{vmid}/{own}"

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from agentstack.storage.zpool import Dataset, Devices, Pool, Vdev
 
 if TYPE_CHECKING:
     from agentstack.host import Host
+    from agentstack.storage.disks import Disk
 
 TEXTS = {
     "pool_exists": "pool '{name}' already exists on node '{node}'",
@@ -36,6 +37,8 @@ TEXTS = {
     "no_parent": "cannot create '{name}': parent does not exist",
     "no_space": "cannot create '{name}': out of space",
     "busy": "cannot destroy '{name}': dataset is busy",
+    "clones": "cannot destroy '{name}': {kind} has dependent clones\n"
+    "use '-R' to destroy the following datasets:\n{clones}",
     "pool_busy": "cannot unmount '/{name}': pool or dataset is busy",
     "snapshot_exists": "cannot create snapshot '{name}': dataset already exists",
     "suspended": "cannot open '{name}': pool I/O is currently suspended",
@@ -88,6 +91,7 @@ class Zfs:
             *(label["ashift"], label["created"], directory),
         )
         pool.offline = set(label.get("offline", ()))
+        pool.settings = dict(label.get("settings", {}))
         if any(self.devices.vdev_state(pool, vdev) == "UNAVAIL" for vdev in pool.vdevs):
             return  # as a boot that does not find them: cannot import, one or more devices is currently unavailable
         self.devices.look(pool)
@@ -124,24 +128,41 @@ class Zfs:
         """Make a pool over free disks and import it. Raises AgentError in the server's words, with nothing changed."""
         disks = [self.host.disks.assert_unused(device) for device in devices]
         self.check_layout(name, level, len(disks))
-        taken = [self.host.disks.take(disk.device, "ZFS") for disk in disks]
-        sizes = {disk.by_id: part.size for disk, part in taken}
-        groups = [list(sizes)[i : i + 2] for i in range(0, len(sizes), 2)] if level == "raid10" else [list(sizes)]
+        groups = [disks[i : i + 2] for i in range(0, len(disks), 2)] if level == "raid10" else [disks]
         kind = {"single": "disk", "raid10": "mirror", "raidz": "raidz1", "draid": "draid1"}.get(level, level)
+        return self.make_pool(name, [(kind, group) for group in groups], ashift, {"compression": compression})
+
+    def make_pool(
+        self,
+        name: str,
+        groups: Sequence[tuple[str, Sequence[Disk]]],
+        ashift: int,
+        properties: Mapping[str, str],
+        settings: Mapping[str, str] | None = None,
+    ) -> Pool:
+        """Make a pool of top-level devices (`mirror`, its free disks) and import it.
+
+        `properties` are those of its file system, `settings` its own. Raises AgentError for a disk that is not free.
+        """
+        taken = {disk.by_id: self.host.disks.take(disk.device, "ZFS") for _, disks in groups for disk in disks}
         created = self.host.clock.now()
         pool = Pool(
             name=name,
             guid=str(secrets.randbits(63)),
-            vdevs=[Vdev(kind, group, min(sizes[disk] for disk in group)) for group in groups],
+            vdevs=[
+                Vdev(kind, [disk.by_id for disk in disks], min(taken[disk.by_id][1].size for disk in disks))
+                for kind, disks in groups
+            ],
             ashift=ashift,
             created=created,
             directory=self.directory,
+            settings=dict(settings or {}),
         )
         pool.directory = self.directory / pool.guid
         (pool.directory / "data").mkdir(parents=True)
-        pool.datasets[name] = Dataset("filesystem", created, properties={"compression": compression})
+        pool.datasets[name] = Dataset("filesystem", created, properties=dict(properties))
         pool.save()
-        self.devices.write_labels(pool, [disk for disk, _ in taken])
+        self.devices.write_labels(pool, [disk for disk, _ in taken.values()])
         self.devices.look(pool)
         self.pools[name] = pool
         return pool
@@ -149,7 +170,7 @@ class Zfs:
     def destroy_pool(self, name: str) -> list[str]:
         """End a pool and everything in it; returns the device paths of its disks. Their labels stay, as destroyed."""
         pool = self.pool(name)
-        if any(self.host.guests.uses(pool.path(dataset)) for dataset in pool.datasets):
+        if any(self._in_use(pool.path(dataset)) for dataset in pool.datasets):
             raise AgentError(TEXTS["pool_busy"].format(name=name))
         devices = []
         for disk in self.host.disks.all():
@@ -163,6 +184,10 @@ class Zfs:
         shutil.rmtree(pool.directory)
         return devices
 
+    def _in_use(self, path: Path) -> bool:
+        """Tell whether a guest works on a file; a backup server has none."""
+        return self.host.kind == "pve" and self.host.guests.uses(path)
+
     def holds(self, device: str) -> bool:
         """Tell whether an imported pool has this disk or partition."""
         disk, _ = self.host.disks.find(device)
@@ -174,7 +199,9 @@ class Zfs:
 
     def summary(self, pool: Pool) -> dict[str, Any]:
         """A pool as `GET disks/zfs` lists it."""
-        alloc = sparse.allocated(pool.directory / "data") + (128 << 10)
+        clones = [name for name in pool.datasets if self._origin(pool, name) is not None]
+        shared = sum(max(0, self.referenced(pool, name) - self.own(pool, name)) for name in clones)
+        alloc = sparse.allocated(pool.directory / "data") - shared + (128 << 10)
         return {
             **{"name": pool.name, "size": pool.size, "alloc": alloc, "free": pool.size - alloc, "frag": 0, "dedup": 1},
             "health": self.health(pool),
@@ -213,7 +240,7 @@ class Zfs:
         for other, dataset in pool.datasets.items():
             if other == name or other.startswith(f"{name}/"):
                 snapshots = sum(sparse.allocated(pool.path(other, snapshot)) for snapshot in dataset.snapshots)
-                own = self.referenced(pool, other) + snapshots
+                own = self.own(pool, other) + snapshots
                 reserved = dataset.volsize if dataset.volsize and not dataset.sparse else 0
                 total += max(own, reserved)
         return total
@@ -224,6 +251,17 @@ class Zfs:
         if pool.datasets[name].kind == "volume" or name != pool.name:
             return sparse.allocated(path) + (24 << 10)
         return 24 << 10
+
+    def own(self, pool: Pool, name: str) -> int:
+        """Bytes of a dataset's data that no other has; all of it but for clones."""
+        origin = self._origin(pool, name)
+        return self.referenced(pool, name) if origin is None else sparse.written(pool.path(name), origin) + (24 << 10)
+
+    def _origin(self, pool: Pool, name: str) -> Path | None:
+        """The snapshot that a dataset is a clone of, as long as it is there."""
+        origin, _, snapshot = pool.datasets[name].properties.get("origin", "").partition("@")
+        source = pool.datasets.get(origin)
+        return pool.path(origin, snapshot) if source is not None and snapshot in source.snapshots else None
 
     def available(self, pool: Pool) -> int:
         """Bytes that can still be written or reserved in the pool."""
@@ -265,10 +303,18 @@ class Zfs:
         dataset.volsize = size
         pool.save()
 
+    def clones(self, name: str, snapshot: str | None = None) -> list[str]:
+        """The datasets that are clones of a dataset's snapshots, or of one of them."""
+        pool, dataset = self.dataset(name)
+        origins = {f"{name}@{each}" for each in dataset.snapshots if snapshot in (None, each)}
+        return sorted(each for each, other in pool.datasets.items() if other.properties.get("origin") in origins)
+
     def destroy(self, name: str) -> None:
         """Remove a dataset with its snapshots."""
         pool, dataset = self.dataset(name)
-        if self.host.guests.uses(pool.path(name)):
+        if clones := self.clones(name):
+            raise AgentError(TEXTS["clones"].format(name=name, kind=dataset.kind, clones="\n".join(clones)))
+        if self._in_use(pool.path(name)):
             raise AgentError(TEXTS["busy"].format(name=name))
         for snapshot in dataset.snapshots:
             _remove(pool.path(name, snapshot))
@@ -283,38 +329,63 @@ class Zfs:
         pool, dataset = self.dataset(name)
         if snapshot in dataset.snapshots:
             raise AgentError(TEXTS["snapshot_exists"].format(name=f"{name}@{snapshot}"))
-        _duplicate(pool.path(name), pool.path(name, snapshot))
+        _duplicate(pool.path(name), pool.path(name, snapshot), self._others(pool, name))
         dataset.snapshots[snapshot] = self.host.clock.now()
         pool.save()
 
     def rollback(self, name: str, snapshot: str) -> None:
-        """Bring a dataset back to a snapshot."""
+        """Bring a dataset back to a snapshot, and nothing that lies below it."""
         pool, dataset = self.dataset(name)
         if snapshot not in dataset.snapshots:
             raise AgentError(TEXTS["no_dataset"].format(name=f"{name}@{snapshot}"))
-        _remove(pool.path(name))
-        _duplicate(pool.path(name, snapshot), pool.path(name))
+        path, others = pool.path(name), self._others(pool, name)
+        if path.is_dir():
+            for entry in path.iterdir():
+                if entry.name not in others:
+                    _remove(entry)
+        _duplicate(pool.path(name, snapshot), path, others)
+        if dataset.volsize is not None:
+            # the size is part of what a snapshot keeps
+            dataset.volsize = path.stat().st_size
         pool.save()
+
+    def _others(self, pool: Pool, name: str) -> set[str]:
+        """What in a file system's directory is not its own: what lies below it, and snapshots."""
+        own = pool.datasets[name].snapshots if name == pool.name else ()
+        found = {pool.path(name, each).name for each in own}
+        for child, dataset in pool.datasets.items():
+            if child.rpartition("/")[0] == name:
+                found |= {pool.path(child, each).name for each in (None, *dataset.snapshots)}
+        return found
 
     def destroy_snapshot(self, name: str, snapshot: str) -> None:
         """Forget a snapshot."""
         pool, dataset = self.dataset(name)
         if snapshot not in dataset.snapshots:
             raise AgentError(TEXTS["no_snapshot"])
+        if clones := self.clones(name, snapshot):
+            full = f"{name}@{snapshot}"
+            raise AgentError(TEXTS["clones"].format(name=full, kind="snapshot", clones="\n".join(clones)))
         _remove(pool.path(name, snapshot))
         del dataset.snapshots[snapshot]
         pool.save()
 
 
-def _duplicate(source: Path, target: Path) -> None:
+def _duplicate(source: Path, target: Path, others: set[str]) -> None:
     if source.is_dir():
-        shutil.copytree(source, target)
+        top = str(source)
+        shutil.copytree(
+            source,
+            target,
+            dirs_exist_ok=True,
+            ignore=lambda folder, names: others & set(names) if folder == top else (),
+        )
     else:
         sparse.copy(source, target)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ class ZfsPool:
 
     def free(self, entry: Entry, name: str) -> None:
         zfs, full = self.host.zfs, self._dataset(entry, name)
-        if any(child.properties.get("origin") == f"{full}@{BASE}" for _, child in zfs.children(entry.values["pool"])):
+        if zfs.clones(full):
             raise AgentError(VOLUME_TEXTS["used"].format(volid=f"{entry.id}:{name}"))
         try:
             zfs.destroy(full)
@@ -133,6 +133,11 @@ class ZfsPool:
 
     def rollback(self, entry: Entry, name: str, snapshot: str) -> None:
         self.host.zfs.rollback(self._dataset(entry, name), snapshot)
+
+    def newer(self, entry: Entry, name: str, snapshot: str) -> Sequence[str]:
+        """The snapshots of a volume that were made after one of them."""
+        names = [*self.host.zfs.dataset(self._dataset(entry, name))[1].snapshots]
+        return names[names.index(snapshot) + 1 :] if snapshot in names else []
 
     def delete_snapshot(self, entry: Entry, name: str, snapshot: str) -> None:
         self.host.zfs.destroy_snapshot(self._dataset(entry, name), snapshot)

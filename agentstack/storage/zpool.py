@@ -107,6 +107,8 @@ class Pool:
     """By-id paths of the disks that the administrator has taken out."""
     present: set[str] = field(default_factory=set)
     """By-id paths of the disks that were there when the pool was imported, or came since."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Properties of the pool itself (`autotrim`) that are not as they are by default."""
     suspended: bool = False
     """Writing has failed: nothing goes on until somebody says `zpool clear`."""
 
@@ -135,6 +137,7 @@ class Pool:
         return {
             **{"name": self.name, "guid": self.guid, "ashift": self.ashift, "created": self.created},
             **{"vdevs": [asdict(vdev) for vdev in self.vdevs], "offline": sorted(self.offline)},
+            "settings": self.settings,
         }
 
     def save(self) -> None:
@@ -233,12 +236,12 @@ class Devices:
         """
         old = self.member(pool, device, "replace") if new else self._slot(pool, device)
         vdev = next(vdev for vdev in pool.vdevs if old in vdev.disks)
-        disk = self._new_disk(new or device, device, force=force)
+        disk = self._new_disk(new or device, force=force)
         if disk.spec.size < vdev.size:
             raise AgentError(TEXTS["too_small"].format(device=device, new=new or device))
         _, part = self.disks.take(disk.device, "ZFS")
         vdev.disks[vdev.disks.index(old)] = disk.by_id
-        vdev.size = min(vdev.size, part.size) if part.size < vdev.size else vdev.size
+        vdev.size = min(vdev.size, part.size)
         pool.offline.discard(old)
         pool.present = (pool.present | {disk.by_id}) - {old}
         self.write_labels(pool)
@@ -256,7 +259,7 @@ class Devices:
                 raise
             return missing[0]
 
-    def _new_disk(self, name: str, device: str, *, force: bool) -> Disk:
+    def _new_disk(self, name: str, *, force: bool) -> Disk:
         path = name if name.startswith("/") else f"/dev/{name}"
         try:
             disk = self.disks.disk(path)
