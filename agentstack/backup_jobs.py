@@ -29,7 +29,7 @@ TEXTS = {
     "delete": "no such option '{name}'",
 }
 
-ROOT_ONLY = ("tmpdir", "dumpdir", "script")
+ROOT_ONLY = ("tmpdir", "dumpdir", "script", "job-id")
 _SELECTIONS = ("vmid", "all", "pool")
 _OPTIONS = frozenset(
     {

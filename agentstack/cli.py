@@ -1,22 +1,24 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`agentstack`: stacks of agents that stand in for Proxmox hosts, on this machine."""
+"""`agentstack`: stacks of agents that stand in for Proxmox hosts, on this machine.
+
+What only one command needs is imported by that command: every run of site.yml starts this program.
+"""
 
 from __future__ import annotations
 
 import enum
-import importlib.util
 import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agentstack import control, launch, statedir
-from agentstack.commands import check_disks as check_command
-from agentstack.commands import coverage, fault, follow, table, watch
+from agentstack.commands import clock, coverage, fault, follow, simulate
+from agentstack.commands.fault import LAB, State
+from agentstack.commands.up import told
 from agentstack.reader import StackError
 
 app = typer.Typer(
@@ -27,9 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-State = Annotated[Path, typer.Option("--dir", help="State directory of the stack.", envvar="AGENTSTACK_DIR")]
-LAB = Path(".agentstack/lab")
-
 
 class PowerAction(enum.StrEnum):
     """What a power button can do."""
@@ -39,6 +38,7 @@ class PowerAction(enum.StrEnum):
     reset = "reset"
     pause = "pause"
     resume = "resume"
+    status = "status"
 
 
 @app.command()
@@ -48,10 +48,7 @@ def up(
     net: Annotated[int | None, typer.Option(min=1, max=254, help="Use 127.NET.0.0/16.")] = None,
 ) -> None:
     """Start the stack's hosts and wait until all of them answer."""
-    outcome = launch.up(file, state, net)
-    names = " ".join(outcome.stack.hosts)
-    word = "are up already" if outcome.seconds is None else f"up in {outcome.seconds:.1f} s"
-    typer.echo(f"agents    {names} {word}            {state}")
+    typer.echo(told(file, state, net))
 
 
 @app.command()
@@ -67,6 +64,9 @@ def status(
     live: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it until interrupted.")] = False,
 ) -> None:
     """Show the hosts: power, addresses, cluster, links, guests, and what is broken."""
+    from rich.console import Console
+
+    from agentstack.commands import table, watch
 
     def look() -> dict[str, Any]:
         try:
@@ -100,8 +100,10 @@ def logs(
 
 @app.command()
 def power(action: PowerAction, host: str, state: State = LAB) -> None:
-    """Press a host's power button: off cuts the power at once, pause freezes all of its processes."""
-    control.request(state, {"do": "power", "host": host, "action": action.value})
+    """Press a host's power button: off cuts the power at once, pause freezes all of its processes; or see how it is."""
+    answer = control.request(state, {"do": "power", "host": host, "action": action.value})
+    if action is PowerAction.status:
+        typer.echo(f"{host} is {answer['power']}")
 
 
 @app.command()
@@ -110,7 +112,9 @@ def check_disks(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Read what guests wrote on all disks: two writers at once, gaps, lost acknowledged records make exit status 1."""
-    raise typer.Exit(check_command.main(state, as_json))
+    from agentstack.commands import check_disks
+
+    raise typer.Exit(check_disks.main(state, as_json))
 
 
 @app.command()
@@ -120,19 +124,19 @@ def upgrade(
     to: Annotated[str, typer.Option("--to", help="The release; its newest point is installed.")] = "9.2",
 ) -> None:
     """Upgrade a running host as its administrator would: repositories, packages, reboot. Its state stays."""
-    # asyncssh takes its time to be imported, and no other command needs it
-    run = importlib.import_module("agentstack.commands.upgrade").upgrade
+    from agentstack.commands.upgrade import upgrade as run
+
     version = run(state, host, to, typer.echo)
     typer.echo(f"{host} runs Proxmox VE {version}")
 
 
+app.add_typer(clock.app, name="clock")
 app.add_typer(fault.app, name="fault")
 
 
 app.command()(coverage.coverage)
 
-if importlib.util.find_spec("agentstack.sim.command"):
-    app.command()(importlib.import_module("agentstack.sim.command").simulate)
+app.command()(simulate.simulate)
 
 
 def main() -> None:

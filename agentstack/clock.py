@@ -4,7 +4,8 @@
 
 Two kinds of time exist in a stack. *Durations* (timers, lock lives, task lengths, the pause after a 401) are divided
 by the stack's scale, so that a drill of minutes takes seconds. The *wall clock* (tickets, UPIDs, calendar events) is
-real time plus the host's own offset plus what the stack's clock was advanced by; it is never scaled.
+real time plus the host's own offset, of which `agentstack fault clock` and `agentstack clock advance` are parts; it is
+never scaled.
 """
 
 from __future__ import annotations

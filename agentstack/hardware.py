@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from agentstack.host import Host
@@ -27,11 +28,20 @@ class Hardware:
         self.host = host
         self.modules: set[str] = set(LOADED)
         """Names of the kernel modules that are loaded."""
+        self.boot = uuid4()
+        """Another one with every start."""
         if host.kind == "pve" and host.spec.watchdog_device:
             self.modules.add(host.spec.watchdog)
+        self.arc_max: int = 0
+        """Bytes that ZFS may keep in its cache, as the module was told when it was loaded; 0: its own default."""
 
     async def start(self) -> None:
-        """Nothing to begin: it is there."""
+        """Load what has parameters."""
+        for path in sorted((self.host.root / "etc/modprobe.d").glob("*.conf")):
+            for words in map(str.split, path.read_text(encoding="utf-8").splitlines()):
+                if words[:2] == ["options", "zfs"]:
+                    given = dict(word.partition("=")[::2] for word in words[2:])
+                    self.arc_max = int(given.get("zfs_arc_max", self.arc_max))
 
     async def stop(self) -> None:
         """Nothing to end."""
@@ -107,6 +117,9 @@ FILES: dict[str, Callable[[Hardware], str]] = {
     "/proc/modules": lambda self: "".join(
         f"{name} 16384 0 - Live 0x0000000000000000\n" for name in sorted(self.modules)
     ),
+    "/sys/module/zfs/parameters/zfs_arc_max": lambda self: f"{self.arc_max}\n",
+    # proc_sys_kernel(5): another one with every boot
+    "/proc/sys/kernel/random/boot_id": lambda self: f"{self.boot}\n",
     "/proc/sys/vm/swappiness": lambda self: "60\n",
     "/sys/class/dmi/id/sys_vendor": lambda self: "QEMU\n",
     "/sys/class/dmi/id/product_name": lambda self: "Standard PC (Q35 + ICH9, 2009)\n",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agentstack import install, ports, pvestatd
 from agentstack.clock import Clock
+from agentstack.faults import desk
 from agentstack.packages import dpkg
 from agentstack.reader import StackError
 from agentstack.stack import HostSpec, Kind, Stack, release_name, releases
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from agentstack.certificates import Certificates
     from agentstack.cluster.files import ClusterFiles
     from agentstack.cluster.membership import Membership
+    from agentstack.daily_update import DailyUpdate
     from agentstack.faults.host import Faults
+    from agentstack.firewall.daemon import Firewall
     from agentstack.guests.guests import Guests
     from agentstack.guests.tunnel import TunnelServer
     from agentstack.hardware import Hardware
@@ -42,12 +45,14 @@ if TYPE_CHECKING:
     from agentstack.pvestatd import Statd
     from agentstack.replication import Replication
     from agentstack.replication.runner import Runner
+    from agentstack.scheduler import Scheduler
     from agentstack.services import Services
     from agentstack.shell.server import ShellServer
     from agentstack.storage.disks import Disks
     from agentstack.storage.storages import Storages
     from agentstack.storage.zfs import Zfs
     from agentstack.tasks import Tasks, TaskService
+    from agentstack.timers import Timers
     from agentstack.witness.qdevice import QDevice
     from agentstack.witness.qnetd import QNetd
 
@@ -102,10 +107,14 @@ PARTS = (
     Entry("replicator", "agentstack.replication.runner", "Runner"),
     Entry("backup_jobs", "agentstack.backup_jobs", "BackupJobs"),
     Entry("backup", "agentstack.backup", "Backups"),
+    Entry("scheduler", "agentstack.scheduler", "Scheduler"),
+    Entry("daily_update", "agentstack.daily_update", "DailyUpdate"),
     Entry("pvestatd", "agentstack.pvestatd", "Statd"),
     Entry("api", "agentstack.api.server", "ApiServer"),
     Entry("pbs", "agentstack.pbs.server", "BackupServer", ("pbs",)),
     Entry("shell", "agentstack.shell.server", "ShellServer", ("pve", "pbs", "witness")),
+    Entry("timers", "agentstack.timers", "Timers"),
+    Entry("firewall", "agentstack.firewall.daemon", "Firewall"),
     Entry("manager", "agentstack.manager", "Manager"),
     Entry("services", "agentstack.services", "Services"),
     Entry("autostart", "agentstack.guests.autostart", "Autostart"),
@@ -128,9 +137,11 @@ class Host:
     backup_jobs: BackupJobs
     certificates: Certificates
     cluster: Membership
+    daily_update: DailyUpdate
     disks: Disks
     faults: Faults
     files: ClusterFiles
+    firewall: Firewall
     hardware: Hardware
     guests: Guests
     manager: Manager
@@ -144,11 +155,13 @@ class Host:
     replication: Replication
     replicator: Runner
     pvestatd: Statd
+    scheduler: Scheduler
     services: Services
     shell: ShellServer
     storage: Storages
     task_service: TaskService
     tasks: Tasks
+    timers: Timers
     zfs: Zfs
 
     def __init__(self, stack: Stack, spec: HostSpec, state: Path, supervisor: SupervisorClient) -> None:
@@ -164,7 +177,7 @@ class Host:
         self._set_version(dpkg.manager_version(self.root) or spec.version)
         self.kernel = dpkg.newest_kernel(self.root) or releases(spec.kind)[self.version].kernel
         self.supervisor = supervisor
-        self.clock = Clock(scale=stack.scale, offset=spec.clock_offset)
+        self.clock = Clock(scale=stack.scale, offset=spec.clock_offset + desk.advanced(state))
         self.fqdn = f"{spec.name}.{stack.name}.test"
         self.boot_time = self.clock.now()
         self._shutdown: asyncio.Task[None] | None = None

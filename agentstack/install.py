@@ -15,11 +15,15 @@ from agentstack import pam, statedir
 from agentstack.packages import catalogue, dpkg, sources
 from agentstack.stack import HostSpec, Stack
 
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+"""The authorities that the host's programs trust."""
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 DIRECTORIES = (
+    "etc/chrony/sources.d",
     "etc/corosync",
     "etc/default",
+    "etc/modprobe.d",
     "etc/network",
     "etc/pve",
     "etc/ssh",
@@ -66,6 +70,12 @@ def install(stack: Stack, spec: HostSpec, state: Path) -> None:
         dpkg.write(draft, [*catalogue.at(spec.version), *more])
         for file in sources.installed(spec.release, catalogue.suite_of(spec.release)):
             sources.write(draft, file)
+    if stack.authority is not None:
+        # as after update-ca-certificates(8)
+        root_certificate = (state / "authority" / "root.pem").read_bytes()
+        for name in (f"usr/local/share/ca-certificates/{stack.authority.name}.crt", BUNDLE):
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            (draft / name).write_bytes(root_certificate)
     pam.set_password(draft, "root", statedir.root_password(state))
     _make_host_key(draft, spec.name)
     draft.rename(root)
@@ -78,7 +88,9 @@ def public_facts(root: Path) -> dict[str, Any]:
 
 
 def _configuration(stack: Stack, spec: HostSpec) -> dict[str, str]:
-    others = "".join(f"{host.address} {host.name}.{stack.name}.test {host.name}\n" for host in stack.hosts.values())
+    known = [(host.address, host.name) for host in stack.hosts.values()]
+    known += [(stack.authority.address, stack.authority.name)] if stack.authority else []
+    others = "".join(f"{address} {name}.{stack.name}.test {name}\n" for address, name in known)
     module = f"WATCHDOG_MODULE={spec.watchdog}" if spec.watchdog != "softdog" else "#WATCHDOG_MODULE=ipmi_watchdog"
     watchdog = f"# select watchdog module (default is softdog)\n{module}\n"
     return {
@@ -98,7 +110,8 @@ def _interfaces(stack: Stack, spec: HostSpec) -> str:
         port, mtu = spec.nics[name].interface, spec.nics[name].mtu
         settings = f"\taddress {address}/24\n" + (f"\tmtu {mtu}\n" if mtu != 1500 else "")
         if number == 0 and spec.kind == "pve":
-            text += f"\niface {port} inet manual\n\nauto vmbr0\niface vmbr0 inet static\n{settings}"
+            text += f"\niface {port} inet manual\n" + (f"\tmtu {mtu}\n" if mtu != 1500 else "")
+            text += f"\nauto vmbr0\niface vmbr0 inet static\n{settings}"
             text += f"\tbridge-ports {port}\n\tbridge-stp off\n\tbridge-fd 0\n"
         else:
             text += f"\nauto {port}\niface {port} inet static\n{settings}#{name}\n"

@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+FILE = "etc/network/interfaces"
+"""Below the host's root."""
+
 Interface = dict[str, Any]
 """One interface as the API shows it: texts, but for flags, `families`, `options` and `priority`."""
 

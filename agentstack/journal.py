@@ -25,6 +25,8 @@ UNITS = (
     ("agentstack.ha", "pve-ha-crm"),
     ("agentstack.replication", "pvescheduler"),
     ("agentstack.backup", "pvescheduler"),
+    ("agentstack.scheduler", "pvescheduler"),
+    ("agentstack.daily_update", "pveupdate"),
     ("agentstack.pvestatd", "pvestatd"),
     ("agentstack.api", "pveproxy"),
     ("agentstack.host", "systemd"),

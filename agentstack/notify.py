@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -126,12 +127,20 @@ class ClusterNotifications:
             # what the mail system refuses shows in its log alone
             self.host.files.cluster_log(4, "vzdump", "root@pam", f"sendmail failed: {error}")
 
-    def replication_failed(self, ident: str, source: str, target: str, fail_count: int, error: str) -> None:
-        """A run of a replication job failed, the `fail_count`th in a row."""
+    def replication_failed(
+        self, ident: str, target: str, schedule: str, moments: tuple[int, int], fail_count: int, error: str
+    ) -> None:
+        """A run of a replication job failed, the `fail_count`th in a row; `moments`: last success or 0, next try."""
         if not is_told(fail_count):
             return
-        lines = [f"Replication job '{ident}' with target '{target}' and schedule has failed!", ""]
-        lines += [f"Source:     {source}", f"Failures:   {fail_count}", "", f"Error:\n{error}"]
+        last, following = (_moment(each) if each else "-" for each in moments)
+        lines = [f"Replication job '{ident}' with target '{target}' and schedule '{schedule}' failed!", ""]
+        lines += [f"Last successful sync: {last}", f"Next sync try: {following}", f"Failure count: {fail_count}", ""]
+        if fail_count == ALWAYS_TOLD:
+            lines += [
+                "Note: The system will now reduce the frequency of error reports, as the job appears to be stuck."
+            ]
+        lines += [f"Error:\n{error}"]
         self.tell("error", f"Replication Job: '{ident}' failed", "\n".join(lines) + "\n", "replication", job_id=ident)
 
     def fencing(self, subject: str, body: str) -> None:
@@ -145,6 +154,10 @@ class ClusterNotifications:
         title = f"New software packages available ({self.host.name})"
         text = "The following updates are available:\n" + "\n".join(lines) + "\n"
         self.tell("info", title, text, "package-updates")
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
 def is_told(fail_count: int) -> bool:

@@ -12,7 +12,10 @@ import struct
 from pathlib import Path
 
 from agentstack.reader import StackError
-from agentstack.stack import FIRST_NET, LAST_NET, HostSpec, Stack
+from agentstack.stack import FIRST_NET, LAST_NET, Authority, HostSpec, Stack
+
+QUESTIONS = 1024
+"""How often the holder of a network number is told before nobody hears of it any more."""
 
 
 def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
@@ -50,12 +53,12 @@ def claim_net(stack: Stack, state: Path) -> tuple[Stack, socket.socket]:
 def hold_claim(descriptor: int) -> None:
     """Take a claim over from the process that made it, so that those who ask who holds it hear of this one."""
     claim = socket.socket(fileno=descriptor)
-    claim.listen(1)
+    claim.listen(QUESTIONS)
     claim.detach()
 
 
-def check(host: HostSpec) -> None:
-    """StackError if one of the host's ports cannot be had: which, and which program has it if that can be read."""
+def check(host: HostSpec | Authority) -> None:
+    """StackError if one of the ports cannot be had: which, and which program has it if that can be read."""
     for address, port in host.ports:
         with socket.socket() as probe:
             # as the servers do: connections of an earlier stack that linger in TIME_WAIT are no obstacle
@@ -73,6 +76,8 @@ def check(host: HostSpec) -> None:
 def _check_all(stack: Stack) -> None:
     for host in stack.hosts.values():
         check(host)
+    if stack.authority is not None:
+        check(stack.authority)
 
 
 def _claim(net: int) -> socket.socket | None:
@@ -82,12 +87,14 @@ def _claim(net: int) -> socket.socket | None:
     except OSError:
         claim.close()
         return None
-    claim.listen(1)
+    claim.listen(QUESTIONS)
     return claim
 
 
 def _holder(net: int) -> str:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        # nobody ever accepts: who asks after the queue is full gets no answer, and must not wait for one
+        client.setblocking(False)
         client.connect(f"\0agentstack.net.{net}")
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return f" (process {struct.unpack('3i', credentials)[0]})"

@@ -98,7 +98,11 @@ class SectionFile:
         return entries, config_digest(data)
 
     def _parse(self, data: bytes) -> dict[str, Entry]:
-        found = parse_section_config(data.decode("utf-8", "replace"))
+        try:
+            found = parse_section_config(data.decode("utf-8", "replace"))
+        except SectionConfigError as error:
+            # only a file that was written by hand
+            raise AgentError(f"unable to parse '/etc/pve/{self.path}' - {error}") from error
         entries = {}
         for ident, section in found.items():
             name = f"{section.type}:{ident}" if self.joined else ident

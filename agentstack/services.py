@@ -62,6 +62,7 @@ class Services:
         self.daemons = {
             "corosync": Daemon(host.cluster.start, host.cluster.stop_corosync, host.cluster.restart_corosync),
             "pve-cluster": Daemon(self._mount, self._unmount, self._remount),
+            "pve-firewall": Daemon(host.firewall.start, host.firewall.stop),
             "pve-ha-crm": Daemon(host.manager.start_crm, host.manager.stop_crm),
             "pve-ha-lrm": Daemon(host.manager.start_lrm, host.manager.stop_lrm, host.manager.restart_lrm),
             "pveproxy": Daemon(host.api.open, host.api.close, self._reload_proxy, self._reload_proxy),
@@ -170,8 +171,8 @@ class Services:
 
     async def _start_scheduler(self) -> None:
         await self.host.replicator.start()
-        await self.host.backup.start()
+        await self.host.scheduler.start()
 
     async def _stop_scheduler(self) -> None:
         await self.host.replicator.stop()
-        await self.host.backup.stop()
+        await self.host.scheduler.stop()

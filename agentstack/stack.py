@@ -15,6 +15,8 @@ FIRST_NET, LAST_NET = 64, 127
 
 SSH_PORT = 2222
 QNETD_PORT = 5403
+ACME_PORT = 14000
+"""Where the authority answers: real ones do on 443, which only root may listen on."""
 API_PORTS: dict[Kind, int] = {"pve": 8006, "pbs": 8007}
 
 
@@ -104,6 +106,50 @@ class Array:
     targets: dict[str, tuple[int, ...]] = field(hash=False)
     """What it gives over iSCSI: name of the target -> sizes of its LUNs."""
     address: str = ""
+
+
+@dataclass(frozen=True)
+class DnsAccount:
+    """An account of the authority's acme-dns service, to whose records the challenges of a domain are delegated."""
+
+    subdomain: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority that speaks ACME, on the management network. `number`: last byte of its address.
+
+    `validity`: seconds for which its certificates are valid; `http_port`: where it fetches answers of http-01.
+    """
+
+    name: str
+    number: int
+    validity: float
+    http_port: int
+    external_accounts: dict[str, str] = field(hash=False, repr=False)
+    """Keys by their id (HMAC, base64url); with any, an account is bound to one of them."""
+    names: dict[str, str] = field(hash=False)
+    """Domain -> host, besides the hosts' own names."""
+    dns: dict[str, DnsAccount] = field(hash=False)
+    """Domain -> where its `_acme-challenge` record is a CNAME to."""
+    address: str = ""
+
+    @property
+    def url(self) -> str:
+        """`https://ADDRESS:PORT`."""
+        return f"https://{self.address}:{ACME_PORT}"
+
+    @property
+    def directory(self) -> str:
+        """Where a client begins."""
+        return f"{self.url}/directory"
+
+    @property
+    def ports(self) -> list[tuple[str, int]]:
+        """Every (address, port) that it listens on."""
+        return [(self.address, ACME_PORT)]
 
 
 @dataclass(frozen=True)
@@ -215,6 +261,7 @@ class Stack:
     hosts: dict[str, HostSpec] = field(hash=False)
     clusters: tuple[ClusterSpec, ...]
     arrays: dict[str, Array] = field(default_factory=dict, hash=False)
+    authority: Authority | None = None
 
     def on_net(self, net: int) -> Stack:
         """The same stack with all addresses in 127.<net>.0.0/16."""
@@ -229,7 +276,8 @@ class Stack:
             array.name: replace(array, address=f"127.{net}.{self.networks[array.network].index}.{array.number}")
             for array in self.arrays.values()
         }
-        return replace(self, net=net, hosts=hosts, arrays=arrays)
+        authority = self.authority and replace(self.authority, address=f"127.{net}.0.{self.authority.number}")
+        return replace(self, net=net, hosts=hosts, arrays=arrays, authority=authority)
 
     def cidr(self, network: str) -> str:
         """The addresses of the network of that name: `127.64.0.0/24`."""
@@ -264,4 +312,6 @@ class Stack:
                 }
                 for array in self.arrays.values()
             },
+            "authority": self.authority
+            and {"name": self.authority.name, "address": self.authority.address, "directory": self.authority.directory},
         }

@@ -11,6 +11,7 @@ networks: {mgmt: {}, ring1: {latency: 0.3ms}}
 hosts:
   pve1: {kind: pve, disks: [{size: 32G}, {size: 64G, model: SSD-A, count: 2}]}
 arrays: {nas1: {network: ring1, exports: {/export/vm: 500G}, targets: {"iqn.2026-01.test:san": [200G]}}}   # optional
+authority: {validity: 90d}         # optional
 start: fresh                       # or clustered: {name, nodes, links, guests: {100: {node: pve1, …}}}
 """
 
@@ -26,9 +27,11 @@ import yaml
 from agentstack.reader import Reader, StackError, boolean, choice, integer, matching, number, repeated_key, text
 from agentstack.stack import (
     Array,
+    Authority,
     ClusterSpec,
     Disk,
     DiskType,
+    DnsAccount,
     GuestSpec,
     HostSpec,
     Kind,
@@ -50,9 +53,16 @@ CLUSTER_NAME = matching(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,13}[a-zA-Z0-9])?", "a clust
 FIRST_NUMBER: dict[Kind, int] = {"pve": 11, "pbs": 101, "witness": 151}
 KINDS: tuple[Kind, ...] = ("pve", "pbs", "witness")
 FIRST_ARRAY = 201
+AUTHORITY = 241
 EXPORT = matching(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+", "an absolute path")
 TARGET = matching(r"(iqn|eui|naa)\.[A-Za-z0-9.:-]+", "an iSCSI name: iqn.…")
+DOMAIN = matching(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", "a domain in lower case")
+DNS_LABEL = matching(r"[a-z0-9-]{1,63}", "a name without dots")
+HMAC_KEY = matching(r"[A-Za-z0-9_-]{43,}", "a key of at least 32 bytes in base64url")
+KEY_ID = matching(r"[A-Za-z0-9._-]+", "the id of a key")
 HA_STATES = ("started", "stopped", "disabled", "ignored")
+
+DNS_ACCOUNT = {"subdomain": DNS_LABEL, "username": text, "password": text}
 
 DISK_TYPES: dict[DiskType, dict[str, Any]] = {
     "hdd": {"model": "HDD-7K2", "vendor": "ATA", "rpm": 7200, "wearout": None},
@@ -87,6 +97,8 @@ def loads(source: str, name: str = "stack.yml", net: int | None = None) -> Stack
 def _stack(reader: Reader, net: int | None) -> Stack:
     networks = _networks(reader)
     hosts = _hosts(reader, networks)
+    taken: set[int | str] = {host.number for host in hosts.values()} | set(hosts)
+    arrays = _arrays(reader, tuple(networks), set(taken))
     stack = Stack(
         name=reader.take("name", STACK_NAME, "stack"),
         net=reader.take("net", integer(1, 254), net or 0),
@@ -95,7 +107,8 @@ def _stack(reader: Reader, net: int | None) -> Stack:
         networks=networks,
         hosts=hosts,
         clusters=_clusters(reader, hosts, tuple(networks)),
-        arrays=_arrays(reader, tuple(networks), {host.number for host in hosts.values()} | set(hosts)),
+        arrays=arrays,
+        authority=_authority(reader, hosts, taken | {each for a in arrays.values() for each in (a.number, a.name)}),
     )
     reader.done()
     if net and stack.net != net:
@@ -270,6 +283,33 @@ def _arrays(reader: Reader, networks: tuple[str, ...], taken: set[int | str]) ->
         targets.done()
         entry.done()
     return arrays
+
+
+def _authority(reader: Reader, hosts: dict[str, HostSpec], taken: set[int | str]) -> Authority | None:
+    if reader.data.get("authority") is None:
+        reader.take("authority", text, None)
+        return None
+    entry = reader.section("authority")
+    external, names = entry.section("external_accounts", {}), entry.section("names", {})
+    dns: dict[str, DnsAccount] = {}
+    for domain, account in entry.entries("dns", DOMAIN, {}):
+        dns[domain] = DnsAccount(*(account.take(key, convert) for key, convert in DNS_ACCOUNT.items()))
+        account.done()
+    authority = Authority(
+        name=entry.take("name", HOST_NAME, "ca"),
+        number=entry.take("address", integer(2, 254), AUTHORITY),
+        validity=entry.take("validity", parse_duration, 90 * 86400.0),
+        http_port=entry.take("http_port", integer(1, 65535), 80),
+        external_accounts={kid: external.take(kid, HMAC_KEY) for kid in _names(external, KEY_ID)},
+        names={domain: names.take(domain, choice(*hosts)) for domain in _names(names, DOMAIN)},
+        dns=dns,
+    )
+    external.done()
+    names.done()
+    entry.done()
+    if taken & {authority.name, authority.number}:
+        raise entry.error("its name or its address is already that of a host or an array", "name")
+    return authority
 
 
 def _names(reader: Reader, name: Callable[[object], str]) -> list[str]:

@@ -9,12 +9,9 @@ it forks at any time: what a new host inherits has to be in a known state.
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import logging
 import os
-import pkgutil
 import selectors
 import signal
 import socket
@@ -26,49 +23,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agentstack import control, lease, ports, statedir
-from agentstack.api import tables
-from agentstack.faults.desk import FaultDesk
+from agentstack.faults.desk import REQUESTS, FaultDesk
 from agentstack.reader import StackError
-from agentstack.stack import Kind, Stack
+from agentstack.stack import Stack
+from agentstack.supervisor_callers import Callers, Reply
 from agentstack.supervisor_machine import Machine
+from agentstack.warm_up import warm_up
 
 log = logging.getLogger("agentstack.supervisor")
 
-Reply = dict[str, Any]
-
 FABRIC = "fabric"
 """What the switch is called among those who have to know of faults."""
-
-NOT_IN_HOSTS = ("__main__", "cli", "commands", "launch", "sim", "supervisor", "supervisor_machine")
-"""What no host needs to have in memory: modules and packages of agentstack."""
-
-PACKAGES_OF: dict[Kind, tuple[str, ...]] = {"pbs": ("pbs", "api.pbs")}
-"""What only hosts of one kind need."""
-
-
-def warm_up(kinds: set[Kind]) -> None:
-    """Import everything that hosts of these kinds use, so that they share it."""
-    # nothing of this is ever garbage, and looking for some takes a tenth of the time
-    gc.disable()
-    for module in ("aiohttp.web", "asyncssh", "cryptography.x509", "sqlite3", "zstandard"):
-        importlib.import_module(module)
-    skipped = {*NOT_IN_HOSTS, *(name for kind in set(PACKAGES_OF) - kinds for name in PACKAGES_OF[kind])}
-    load_package("agentstack", {f"agentstack.{name}" for name in skipped})
-    for kind in kinds & set(tables.NEWEST):
-        tables.load(tables.NEWEST[kind])
-    gc.enable()
-    gc.collect()
-    gc.freeze()
-
-
-def load_package(package: str, skipped: set[str]) -> None:
-    """Import a package with all that is in it, but for the modules and packages named."""
-    for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-        if found.name in skipped:
-            continue
-        importlib.import_module(found.name)
-        if found.ispkg:
-            load_package(found.name, skipped)
 
 
 class Supervisor:
@@ -81,9 +46,10 @@ class Supervisor:
         self.outcome: int | None = outcome
         self.selector = selectors.DefaultSelector()
         self.lease = lease.Lease(state)
-        self.listener = control.listen(state)
+        self.callers = Callers(control.listen(state), self.selector, self._asked)
         self.fabric: int | None = None
         self.fabric_wire: socket.socket | None = None
+        self.authority: int | None = None
         self.faults = FaultDesk(stack, state, self._tell_of_faults)
         self.stopping = False
         boot_time = stack.boot_time / stack.scale
@@ -91,7 +57,6 @@ class Supervisor:
             spec.name: Machine(spec, self._fork_host, boot_time, stack.scale, wake=self._wake)
             for spec in stack.hosts.values()
         }
-        self.connections: set[socket.socket] = set()
         self.signals, self.signal_writer = socket.socketpair()
         for end in (self.signals, self.signal_writer):
             end.setblocking(False)
@@ -102,8 +67,9 @@ class Supervisor:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         self.selector.register(self.signals, selectors.EVENT_READ, self._signalled)
-        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.callers.listen()
         self._fork_fabric()
+        self._fork_authority()
         for machine in self.machines.values():
             machine.power_on(delay=0)
         while not self._finished():
@@ -121,7 +87,7 @@ class Supervisor:
                 return 0
             self._tell_outcome()
         self._cut_everything()
-        self.listener.close()
+        self.callers.close()
         (self.state / control.SOCKET).unlink(missing_ok=True)
         log.info("stack %s is down", self.stack.name)
         return 0
@@ -131,14 +97,14 @@ class Supervisor:
         if not self.stopping:
             self.stopping = True
             for machine in self.machines.values():
-                machine.boot_at = None
+                machine.boot_at, machine.for_good = None, True
                 machine.leave(boot_again=False)
 
     def status(self) -> Reply:
         """What `agentstack status --json` prints.
 
-        {stack, state_dir, net, scale, faults: [{kind, target, settings}], pid (of the supervisor, or null),
-         up: all hosts answered at the start,
+        {stack, state_dir, net, scale, faults: [{kind, target, settings}], advanced: seconds, pid (of the supervisor, or
+         null), up: all hosts answered at the start,
          hosts: [{name, kind: pve|pbs|witness, version, site, power: on|off|booting|paused, ready: its services
                   answer, address, api_url or null, pid or null, pss_mb or null, failure: text or null,
                   guests: null or {running, stopped},
@@ -190,8 +156,10 @@ class Supervisor:
             "pause": machine.pause,
             "resume": machine.resume,
         }
+        if action == "status":
+            return {"power": "off" if machine.power == "off" else "on"}
         if action not in actions:
-            return {"error": f"no power action '{action}' (there are {', '.join(actions)})"}
+            return {"error": f"no power action '{action}' (there are {', '.join((*actions, 'status'))})"}
         log.info("%s: power %s", name, action)
         actions[action]()
         return {}
@@ -212,6 +180,21 @@ class Supervisor:
         theirs.close()
         self.fabric_wire = ours
         self.selector.register(ours, selectors.EVENT_READ, self._hear_fabric)
+
+    def _fork_authority(self) -> None:
+        from agentstack.authority import process
+
+        if self.stack.authority is None:
+            return
+        # before the hosts, which are installed with its root, and listening before any of them can ask
+        listener = process.prepare(self.stack, self.state)
+        self.authority = self._fork(
+            "authority",
+            self.state / "authority.log",
+            None,
+            lambda: process.run(self.stack, self.state, listener),
+        )
+        listener.close()
 
     def _hear_fabric(self) -> None:
         assert self.fabric_wire is not None
@@ -290,7 +273,7 @@ class Supervisor:
         self.selector.close()
         wires = [machine.wire for machine in self.machines.values() if machine.wire is not None]
         wires += [self.fabric_wire] if self.fabric_wire is not None else []
-        for inherited in (self.listener, self.signals, self.signal_writer, *wires, *self.connections):
+        for inherited in (*self.callers.sockets(), self.signals, self.signal_writer, *wires):
             inherited.close()
         for descriptor in (*self.kept, self.outcome):
             if descriptor is not None:
@@ -315,6 +298,10 @@ class Supervisor:
             if not self.stopping:
                 log.error("the fabric ended by itself (see fabric.log); stopping the stack")
                 self._fail("the fabric ended by itself", self.state / "fabric.log")
+            return
+        if pid == self.authority:
+            self.authority = None
+            log.error("the authority ended by itself (see authority.log)")
             return
         for machine in self.machines.values():
             if machine.pid == pid:
@@ -348,9 +335,10 @@ class Supervisor:
     def _cut_everything(self) -> None:
         for machine in self.machines.values():
             machine.cut_power()
-        if self.fabric is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.fabric, signal.SIGKILL)
+        for process in (self.fabric, self.authority):
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process, signal.SIGKILL)
         # whoever waits for this process to end may take it that the others have ended
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -359,39 +347,8 @@ class Supervisor:
     def _finished(self) -> bool:
         return self.stopping and all(machine.pid is None for machine in self.machines.values())
 
-    # -- callers ------------------------------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        connection, _ = self.listener.accept()
-        connection.setblocking(False)
-        self.connections.add(connection)
-        buffer = bytearray()
-        self.selector.register(connection, selectors.EVENT_READ, lambda: self._read(connection, buffer))
-
-    def _read(self, connection: socket.socket, buffer: bytearray) -> None:
-        try:
-            received = connection.recv(65536)
-            buffer += received
-            while b"\n" in buffer:
-                line, _, rest = bytes(buffer).partition(b"\n")
-                buffer[:] = rest
-                self._answer_line(line, lambda reply: _send(connection, reply))
-        except OSError:
-            received = b""
-        if not received or len(buffer) > control.MAX_LINE:
-            self.selector.unregister(connection)
-            self.connections.discard(connection)
-            connection.close()
-
-    def _answer_line(self, line: bytes, reply: Callable[[Reply], None]) -> None:
-        try:
-            request = json.loads(line)
-        except ValueError:
-            reply({"error": "not JSON"})
-            return
-        if not isinstance(request, dict):
-            reply({"error": "not a mapping"})
-        elif "fault" in str(request.get("do")):
+    def _asked(self, request: dict[str, Any], reply: Callable[[Reply], None]) -> None:
+        if request.get("do") in REQUESTS:
             self.faults.answer(request, reply)
         else:
             reply(self.answer(request))
@@ -423,12 +380,6 @@ class Supervisor:
             os.write(self.outcome, json.dumps(outcome).encode() + b"\n")
         os.close(self.outcome)
         self.outcome = None
-
-
-def _send(connection: socket.socket, reply: Reply) -> None:
-    # whoever asked may have gone
-    with contextlib.suppress(OSError):
-        connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
 def main(argv: list[str]) -> int:

@@ -47,6 +47,9 @@ class Machine:
     watchdog_timeout: float | None = None
     watchdog_at: float | None = None
     boot_again: bool = False
+    cut: bool = False
+    for_good: bool = False
+    """The stack goes down: whatever else comes, a watchdog too, the host does not boot any more."""
     wake: Callable[[str], None] = lambda name: None
     """Boots another host of the stack."""
 
@@ -56,7 +59,10 @@ class Machine:
 
     def power_on(self, delay: float | None = None) -> None:
         """Boot the host `delay` real seconds from now (its usual boot time by default); nothing if it is on."""
-        if self.power == "off":
+        if self.cut:
+            # its processes have been killed, and their end has not been noticed yet
+            self.boot_again = not self.for_good
+        elif self.power == "off" and not self.for_good:
             self.power = "booting"
             self.boot_at = time.monotonic() + (self.boot_time if delay is None else delay)
 
@@ -67,17 +73,14 @@ class Machine:
         if self.pid is None:
             self.power = "off"
         else:
+            self.cut, self.ready = True, False
             _signal_group(self.pid, signal.SIGKILL)
 
     def reset(self) -> None:
         """Cut the power and boot again."""
-        if self.power == "off":
-            return
-        self.cut_power()
-        if self.pid is None:
+        if self.power != "off":
+            self.cut_power()
             self.power_on()
-        else:
-            self.boot_again = True
 
     def pause(self) -> None:
         """Freeze every process of the host; its watchdog goes on counting."""
@@ -148,7 +151,7 @@ class Machine:
         if self.pid is not None:
             _signal_group(self.pid, signal.SIGKILL)
         self.pid = self.kill_at = self.watchdog_at = None
-        self.power, self.ready, self.report = "off", False, {}
+        self.power, self.ready, self.cut, self.report = "off", False, False, {}
         if self.boot_again:
             self.boot_again = False
             self.power_on()

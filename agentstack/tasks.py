@@ -10,7 +10,9 @@ import random
 import re
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +100,29 @@ class Task:
 Work = Callable[[Task], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What comes between a task and its work: it fails with this text, or warns of that one after it."""
+
+    fail: str = ""
+    warn: str = ""
+
+    def meets(self, work: Work) -> Work:
+        """The work as it goes then."""
+
+        async def troubled(task: Task) -> None:
+            if self.fail:
+                raise AgentError(self.fail)
+            await work(task)
+            if self.warn:
+                task.warn(self.warn)
+
+        return troubled
+
+
+_trouble: ContextVar[Trouble | None] = ContextVar("trouble", default=None)
+
+
 class TaskService:
     """The part of a host that keeps its tasks: makes `host.tasks`, and is there from boot to shutdown."""
 
@@ -155,6 +180,15 @@ class Tasks:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
+    @contextmanager
+    def troubled(self, trouble: Trouble) -> Iterator[None]:
+        """The tasks that are started here and now meet with this."""
+        token = _trouble.set(trouble)
+        try:
+            yield
+        finally:
+            _trouble.reset(token)
+
     def start(self, identity: Identity, kind: str, worker_id: str, work: Work) -> str:
         """Start a task; returns its UPID at once. `work` raises AgentError to fail."""
         self._pid += 1
@@ -162,6 +196,8 @@ class Tasks:
         if self.parse(str(upid)) is None:
             raise ValueError(f"'{worker_id}' cannot be the id of a task")
         task = self.form(upid, self.path(upid), self.host.clock)
+        trouble = _trouble.get()
+        work = trouble.meets(work) if trouble else work
         running = asyncio.create_task(self._work(task, work), name=str(upid))
         running.add_done_callback(lambda _: self._end_unbegun(task))
         self._running[str(upid)] = (task, running)
@@ -219,6 +255,8 @@ class Tasks:
 
     async def _work(self, task: Task, work: Work) -> None:
         error: str | None = None
+        # what the call met with, the tasks that this one starts do not
+        _trouble.set(None)
         try:
             # the caller gets its UPID before anything happens
             await asyncio.sleep(0)

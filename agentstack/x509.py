@@ -105,6 +105,16 @@ def make_self_signed(organisation: str, unit: str, fqdn: str, addresses: list[st
     return Pair(_sign(builder, private), key)
 
 
+def make_request(domains: list[str]) -> tuple[bytes, bytes]:
+    """A new key (PEM), and a request for a certificate of that key and these domains (DER)."""
+    key = new_key()
+    # a common name is no longer than 64 characters
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain) for domain in domains[:1] if len(domain) <= 64])
+    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in domains])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name).add_extension(names, critical=False)
+    return key, builder.sign(_private(key), hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
 def fingerprint(pem: bytes) -> str:
     """SHA-256 over the first certificate of a PEM text, as `AB:CD:…`; ValueError if it holds none."""
     match = _PEM.search(pem)

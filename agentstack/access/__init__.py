@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from agentstack import pam
 from agentstack.access import acl
 from agentstack.access.identity import ROOT, Identity, Unauthorized
-from agentstack.access.realms import Realms
+from agentstack.access.realms import Realms, directory_of
 from agentstack.access.roles import builtin_roles, privileges
 from agentstack.access.second_factor import HALF, SecondFactors
 from agentstack.access.tickets import Signer
@@ -107,7 +108,7 @@ class Access:
         return user is not None and user.enable and not 0 < user.expire <= self.host.clock.now()
 
     def password_fits(self, userid: str, password: str) -> bool:
-        """Whether it is a user's password; realms other than pam and pve know nobody."""
+        """Whether it is a user's password in one of the built-in realms; of others nobody is known here."""
         name, _, realm = userid.rpartition("@")
         if realm == "pam":
             return pam.check_password(self.host.root, name, password)
@@ -170,12 +171,20 @@ class Access:
             raise Unauthorized() from None
         return self._signer[1]
 
-    def login(self, userid: str, password: str) -> None:
+    async def login(self, userid: str, password: str) -> None:
         """Check a password, or a ticket in its place: one's own, or root@pam's for anybody (facts §3.1)."""
         if not self.is_enabled(userid):
             raise Unauthorized("authentication failure")
-        if not self._renews(userid, password) and not self.password_fits(userid, password):
+        if not self._renews(userid, password) and not await self._is_password(userid, password):
             raise Unauthorized("authentication failure")
+
+    async def _is_password(self, userid: str, password: str) -> bool:
+        """A directory is asked; it may take its time."""
+        name, _, realm = userid.rpartition("@")
+        entry = self.realms.read()[0].get(realm)
+        if entry is None or entry.type not in ("ad", "ldap"):
+            return self.password_fits(userid, password)
+        return await asyncio.to_thread(directory_of(self.host, entry).check, name, password)
 
     def _renews(self, userid: str, password: str) -> bool:
         return self.signer.verify(password, self.host.clock.now()) in (userid, ROOT)
@@ -188,7 +197,7 @@ class Access:
                 raise Unauthorized("authentication failure")
             await self.factors.check(userid, password)
             return None
-        self.login(userid, password)
+        await self.login(userid, password)
         # who renews a ticket has shown everything before
         question = None if self._renews(userid, password) else self.factors.question(userid)
         if question is None:

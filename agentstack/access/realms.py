@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Realms: where users' passwords are, in domains.cfg (facts §17).
 
-The two built-in realms are always there. Logins to directories and OpenID providers are refused: a stack has none.
+The two built-in realms are always there. Logins to OpenID providers are refused: a stack has none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from agentstack.errors import AgentError
 from agentstack.sections import Entry, Kind, SectionFile, SectionType, check_digest
 
 if TYPE_CHECKING:
+    from agentstack.access.directory import Directory
     from agentstack.host import Host
 
 TEXTS = {
@@ -180,6 +181,16 @@ class Realms:
         path = f"priv/realm/{realm}.pw"
         if self.host.files.exists(path):
             await self.host.files.delete(path)
+
+
+def directory_of(host: Host, entry: Entry) -> Directory:
+    """A realm's directory; its password lies in priv/realm."""
+    # loaded by who asks a directory: most hosts never do, and its client takes 5 MiB
+    from agentstack.access.directory import Directory
+
+    password = host.files.read_text(f"priv/realm/{entry.id}.pw", default="") or None
+    source = host.network.source(str(entry.values.get("server1", "")))
+    return Directory(entry.type, entry.values, password, source, host.root)
 
 
 def _require(entries: Mapping[str, Entry], realm: str) -> Entry:

@@ -33,6 +33,7 @@ class Dialect:
     words: Words
     writers: Mapping[str, Writer]
     tables: Mapping[str, str]
+    access_log: str = "var/log/pveproxy/access.log"
     denied_pause: float = 0.0
     """Seconds before a 403."""
 
@@ -97,6 +98,7 @@ PBS = Dialect(
     ),
     writers=PBS_WRITERS,
     tables={"4": "pbs4"},
+    access_log="var/log/proxmox-backup/api/access.log",
     denied_pause=0.5,
     unknown="Path '{path}' not found.",
     unknown_status=404,

@@ -18,6 +18,7 @@ from aiohttp.web import BaseRequest, Response
 from agentstack.api.reply import Reply
 from agentstack.errors import AgentError
 from agentstack.faults.api import pattern
+from agentstack.tasks import Trouble
 from agentstack.upid import Upid
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Disturbance:
     status: int | None = None
     reason: str = ""
     drop: bool = False
+    unanswered: bool = False
+    ignored: bool = False
+    fail: str = ""
+    warn: str = ""
     die: str | None = None
     after: float = 0.0
 
@@ -67,7 +72,7 @@ class Rules:
         """What happens to this call; None: nothing."""
         for fault, expression in self._rules:
             settings = fault.settings
-            if settings.get("method", verb) != verb or expression.fullmatch(path) is None:
+            if verb not in settings.get("method", verb).split(",") or expression.fullmatch(path) is None:
                 continue
             struck = self._struck.get(fault.target, 0)
             if settings.get("count") and struck >= settings["count"]:
@@ -79,6 +84,10 @@ class Rules:
                 status=code,
                 reason=settings.get("reason") or _phrase(code),
                 drop=bool(settings.get("drop")),
+                unanswered=bool(settings.get("unanswered")),
+                ignored=bool(settings.get("ignored")),
+                fail=settings.get("fail", ""),
+                warn=settings.get("warn", ""),
                 die=settings.get("die"),
                 after=settings.get("after", 0.0),
             )
@@ -96,31 +105,44 @@ def _phrase(code: int | None) -> str:
 class Disturber:
     """Stands between the server of a host and its answers."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, answers_nothing: Callable[[str, str], bool]) -> None:
+        """`answers_nothing` says of a verb and a path whether the method returns null."""
         self._host = host
+        self._answers_nothing = answers_nothing
         self._rules = Rules()
         self._dying: set[asyncio.Task[None]] = set()
         self.apply = self._rules.apply
 
-    async def answer(self, incoming: BaseRequest, path: str, make: Callable[[], Awaitable[_T]]) -> _T | Response:
+    async def answer(
+        self, incoming: BaseRequest, path: str, make: Callable[[], Awaitable[_T]]
+    ) -> _T | Reply | Response:
         """The answer that `make` gives, unless something is wrong with this call."""
         fault = self._rules.strike(incoming.method, path)
         if fault is None:
             return await make()
         await self._host.clock.sleep(fault.delay)
         if fault.drop:
-            if incoming.transport is not None:
-                incoming.transport.abort()
-            return Response()
+            return self._hang_up(incoming)
         if fault.status is not None:
             raise AgentError(fault.reason, status=fault.status)
-        result = await make()
+        if fault.ignored and self._answers_nothing(incoming.method, path):
+            return Reply()
+        with self._host.tasks.troubled(Trouble(fault.fail, fault.warn)):
+            result = await make()
+        if fault.unanswered:
+            return self._hang_up(incoming)
         upid = self._host.tasks.parse(str(result.data)) if isinstance(result, Reply) else None
         if fault.die is not None and upid is not None:
             dying = asyncio.create_task(self._die(fault.die, fault.after, upid))
             self._dying.add(dying)
             dying.add_done_callback(self._dying.discard)
         return result
+
+    @staticmethod
+    def _hang_up(incoming: BaseRequest) -> Response:
+        if incoming.transport is not None:
+            incoming.transport.abort()
+        return Response()
 
     async def _die(self, victim: str, after: float, upid: Upid) -> None:
         await self._host.clock.sleep(after)

@@ -126,7 +126,10 @@ def _scalar(path: str, value: Any, param: Param, words: Words) -> Any:
     if converted is None:
         raise _Fault(words.type.format(type=kind, got=text))
     form = param.get("format")
-    if form is not None:
+    if isinstance(form, list):
+        for position, item in enumerate(split_list(text)):
+            _scalar(f"{path}[{position}]", item, form[0], words)
+    elif form is not None:
         try:
             check_format(form, text, path)
         except ValueError as error:

@@ -17,6 +17,7 @@ from aiohttp.web import BaseRequest, Response, StreamResponse
 from agentstack.access.identity import Identity, Unauthorized
 from agentstack.access.roles import privileges
 from agentstack.api import formats, permissions, request
+from agentstack.api.access_log import AccessLog
 from agentstack.api.dialect import PVE, Dialect
 from agentstack.api.dispatch import Dispatcher, Found
 from agentstack.api.disturb import Disturber
@@ -80,7 +81,11 @@ class ApiServer:
         self.accounts: Accounts = accounts or host.access
         self.renew()
         self.proxy = Proxy(host, self.dialect.port)
-        self.disturber = Disturber(host)
+        self.disturber = Disturber(host, self._answers_nothing)
+
+    def _answers_nothing(self, verb: str, path: str) -> bool:
+        found = self.dispatcher.find(verb, path)
+        return found is not None and found.method.returns == "null"
 
     def renew(self) -> None:
         """Take up the tree and the privileges of the release that the host has now."""
@@ -93,6 +98,7 @@ class ApiServer:
     async def start(self) -> None:
         """Listen on the host's management address; raises OSError if the port is taken."""
         await self.proxy.start()
+        self.log = AccessLog(self.host.root / self.dialect.access_log)
         self.host.faults.subscribe("api", apply=self.disturber.apply)
         await self.open()
 
@@ -112,6 +118,7 @@ class ApiServer:
         """End for good."""
         await self.close()
         await self.proxy.stop()
+        self.log.close()
 
     async def close(self) -> None:
         """Close the socket, then the connections."""
@@ -229,6 +236,7 @@ class ApiServer:
         )
         if closes:
             response.force_close()
+        self.log.write(incoming, response, self.host.clock.now())
         return response
 
 

@@ -71,6 +71,8 @@ class Cabling:
         self.wires = dict(wires or {})
         self.cards = dict(cards or {})
         self.down: set[Plug] = set()
+        self.unset: set[Plug] = set()
+        """Ends at which the host has no address: no interface of its configuration brings it up."""
         self.walls: set[tuple[str, frozenset[str]]] = set()
         """(network, pair of hosts) that do not hear each other although both are plugged in."""
         self.faults: list[Fault] = []
@@ -104,15 +106,22 @@ class Cabling:
                 if fault.settings.get("cut"):
                     self.down |= self.select(*_ends(fault))
                 self.faults.append(fault)
-            elif fault.kind == "array":
+            elif fault.kind == "array" or (fault.kind == "authority" and fault.settings.get("cut")):
                 self.down |= self.select(fault.target[0], None)
+
+    def configure(self, host: str, up: Mapping[str, int]) -> None:
+        """What a host's interfaces do: the addresses that are up, with their MTU; the host's others are not there."""
+        own = {address: plug for address, plug in self.plugs.items() if plug.host == host}
+        self.unset = {plug for plug in self.unset if plug.host != host}
+        self.unset |= {plug for address, plug in own.items() if address not in up}
+        self.cards |= {address: mtu for address, mtu in up.items() if address in own}
 
     def open(self, source: str, target: str) -> bool:
         """Whether a packet from one address can reach the other."""
         one, other = self.plugs.get(source), self.plugs.get(target)
         if one is None or other is None or one.network != other.network:
             return False
-        if one in self.down or other in self.down:
+        if {one, other} & (self.down | self.unset):
             return False
         return (one.network, frozenset((one.host, other.host))) not in self.walls
 
@@ -147,14 +156,16 @@ def _ends(fault: Fault) -> tuple[str | None, str | None]:
 
 def cabling_of(stack: Stack) -> Cabling:
     """Which address of which host hangs on which network, and what these are like."""
-    arrays = {array.address: Plug(array.name, array.network) for array in stack.arrays.values()}
+    others = {array.address: Plug(array.name, array.network) for array in stack.arrays.values()}
+    if stack.authority is not None:
+        others[stack.authority.address] = Plug(stack.authority.name, next(iter(stack.networks)))
     return Cabling(
         {
             address: Plug(host.name, network)
             for host in stack.hosts.values()
             for network, address in host.addresses.items()
         }
-        | arrays,
+        | others,
         {
             network.name: Wire(network.latency, network.jitter, network.loss, network.mtu)
             for network in stack.networks.values()

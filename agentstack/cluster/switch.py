@@ -72,6 +72,9 @@ class Switch:
                 port.send({"t": "done", "state": self.state()})
             case "plug":
                 self.echo.plug(port, str(header["host"]))
+            case "interfaces":
+                self.cabling.configure(str(header["host"]), header["up"])
+                self._survey()
             case "ping":
                 port.send(self.echo.answer(header))
             case kind if port.station is not None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 SCHEMAS = Path(__file__).resolve().parents[2].parent / "shared" / "reference"
 """The published schemas; developers keep them beside the checkout."""
@@ -97,7 +95,10 @@ def _sum(found: Coverage) -> str:
     return f"{found.product}: {len(found.implemented)} of {total} methods {of}"
 
 
-def _table(found: Coverage) -> Table:
+def _show(found: Coverage) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table()
     for head in ("branch", "there", "missing"):
         table.add_column(head, justify="left" if head == "branch" else "right")
@@ -105,7 +106,7 @@ def _table(found: Coverage) -> Table:
     missing = Counter(_branch(path) for path, _ in found.missing)
     for branch in sorted(there | missing):
         table.add_row(branch, str(there[branch]), str(missing[branch] or ""))
-    return table
+    Console().print(table)
 
 
 def coverage(
@@ -129,5 +130,5 @@ def coverage(
             for name in _names(one.missing):
                 typer.echo(f"{one.product}  {name}" if len(found) > 1 else name)
         else:
-            Console().print(_table(one))
+            _show(one)
             typer.echo(_sum(one))

@@ -5,12 +5,18 @@
     agentstack fault api pve2 '/nodes/*/qemu/**' method=POST status=503 count=2
     agentstack fault api pve2 '/cluster/**' delay=5s
     agentstack fault api pve2 '/storage' drop
+    agentstack fault api pve2 '/pools/**' method=POST,PUT,DELETE unanswered
+    agentstack fault api pve2 '/pools/**' method=PUT ignore
+    agentstack fault api pve1 '/nodes/*/disks/zfs' method=POST fail='command failed'
+    agentstack fault api pve1 '/nodes/*/disks/zfs' method=POST warn='mind the gap'
     agentstack fault api pve1 '/nodes/*/disks/zfs' die=task after=1s
     agentstack fault api pve1 '/nodes/*/disks/zfs' restore
 
 In a pattern `*` stands for what is between two slashes and `**` for anything. Of several faults that fit a call, the
-one that was ordered first counts. `count`: how many calls are hit. `die=task` ends the worker of the call's task
-without a last word, `die=host` cuts the host's power while it works.
+one that was ordered first counts. `count`: how many calls are hit. `unanswered`: the connection is closed when the
+call has been carried out. `ignore`: what answers nothing answers so and does nothing. `fail` is how the call's task
+ends instead of doing its work, `warn` what it says after it. `die=task` ends the worker of the call's task without a
+last word, `die=host` cuts the host's power while it works.
 """
 
 from __future__ import annotations
@@ -25,10 +31,11 @@ METHODS = ("GET", "POST", "PUT", "DELETE")
 VICTIMS = ("task", "host")
 
 
-def method(text: str) -> str:
-    """The name of an API method."""
-    if text.upper() not in METHODS:
-        raise ValueError(f"{text!r} is none of {', '.join(METHODS)}")
+def methods(text: str) -> str:
+    """The names of API methods, with commas between them."""
+    for name in text.upper().split(","):
+        if name not in METHODS:
+            raise ValueError(f"{name!r} is none of {', '.join(METHODS)}")
     return text.upper()
 
 
@@ -54,11 +61,13 @@ def victim(text: str) -> str:
 
 
 SETTINGS: Mapping[str, Callable[[str], Any]] = {
-    "method": method,
+    "method": methods,
     "delay": parse_duration,
     "status": status,
     "reason": str,
     "count": count,
+    "fail": str,
+    "warn": str,
     "die": victim,
     "after": parse_duration,
 }

@@ -5,7 +5,8 @@
 Requests: {"do": "fault", "kind": "network", "target": ["ring1"], "settings": {"loss": 0.05}}   settings null: it ends
           {"do": "faults"}                                     {"faults": [{kind, target, settings}]}
           {"do": "clear faults", "kind": "network" or null}    all of a kind, or all
-The first and the third are answered when the switch and every running host have taken the change into account.
+          {"do": "advance clock", "seconds": 86400}            all hosts, from then on: kept in `STATE/clock.json`
+All but the second are answered when the switch and every running host have taken the change into account.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from agentstack.reader import StackError
 from agentstack.stack import Stack
 
 FILE = "faults.json"
+CLOCK = "clock.json"
+
+REQUESTS = ("fault", "faults", "clear faults", "advance clock")
+"""What it is asked to do."""
 
 PATIENCE = 5.0
 """Real seconds after which a change is answered although somebody has not taken it yet (a host that just ends)."""
@@ -44,6 +49,7 @@ class FaultDesk:
         self.stack = stack
         self.path = state / FILE
         self.tell = tell
+        self.state = state
         self.faults: dict[tuple[str, tuple[str, ...]], Fault] = {}
         self.version = 0
         self._waiting: list[Waiting] = []
@@ -58,6 +64,8 @@ class FaultDesk:
                     self._set(kind, tuple(str(name) for name in target), settings)
                 case {"do": "clear faults", "kind": kind}:
                     self.faults = {key: fault for key, fault in self.faults.items() if kind not in (None, fault.kind)}
+                case {"do": "advance clock", "seconds": float(seconds) | int(seconds)}:
+                    _advance(self.state, float(seconds))
                 case _:
                     reply(self.status())
                     return
@@ -73,8 +81,8 @@ class FaultDesk:
         self.tick()
 
     def status(self) -> dict[str, Any]:
-        """All faults."""
-        return {"faults": [fault.describe() for fault in self.faults.values()]}
+        """All faults, and how many seconds the clocks of the stack were advanced."""
+        return {"faults": [fault.describe() for fault in self.faults.values()], "advanced": advanced(self.state)}
 
     def taken(self, name: str, version: int) -> None:
         """A host (or the switch) has taken this version into account."""
@@ -114,6 +122,23 @@ class FaultDesk:
             self.faults[key] = Fault(name, target, merged)
         else:
             self.faults.pop(key, None)
+
+
+def advanced(state: Path) -> float:
+    """Seconds by which all clocks of a stack are ahead of this machine's: they stay so when it is started again."""
+    try:
+        return float(json.loads((state / CLOCK).read_text())["advanced"])
+    except FileNotFoundError:
+        return 0.0
+
+
+def _advance(state: Path, seconds: float) -> None:
+    if seconds <= 0:
+        raise StackError(f"the clocks of a stack are advanced, by more than 0 seconds, not by {seconds:g}")
+    path = state / CLOCK
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps({"advanced": advanced(state) + seconds}))
+    draft.replace(path)
 
 
 def read(state: Path) -> tuple[int, list[Fault]]:

@@ -32,7 +32,6 @@ class Faults:
         """Begin to follow the stack's list of faults."""
         self.host.supervisor.listen(self._refresh)
         self._refresh()
-        self.subscribe("clock", apply=self._set_clock)
 
     async def stop(self) -> None:
         """Hear nothing more."""
@@ -52,6 +51,8 @@ class Faults:
     def _refresh(self) -> None:
         version, faults = desk.read(self.state)
         self._present = [fault for fault in faults if self._concerns(fault)]
+        wrong = sum(fault.settings["offset"] for fault in self.of("clock"))
+        self.host.clock.offset = self.host.spec.clock_offset + desk.advanced(self.state) + wrong
         for index, (kinds, apply, before) in enumerate(self._subscribers):
             found = [fault for fault in self._present if fault.kind in kinds]
             if found != before:
@@ -59,12 +60,9 @@ class Faults:
                 apply(found)
         self.host.supervisor.took_faults(version)
 
-    def _set_clock(self, faults: list[Fault]) -> None:
-        self.host.clock.offset = self.host.spec.clock_offset + sum(fault.settings["offset"] for fault in faults)
-
     def _concerns(self, fault: Fault) -> bool:
         # every host needs to know what is wrong with the networks; of other things only its own
         return fault.kind in WIRES or not fault.target or fault.target[0] == self.host.name
 
 
-WIRES = frozenset({"link", "network", "host", "partition", "array"})
+WIRES = frozenset({"link", "network", "host", "partition", "array", "authority"})

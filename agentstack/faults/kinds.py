@@ -127,9 +127,14 @@ KINDS: dict[str, Kind] = {
         names="sets",
     ),
     "api": Kind(
-        "Calls of a host's API whose path fits a pattern: late, refused, cut off, or their task dies.",
+        "Calls of a host's API whose path fits a pattern: late, refused, cut off, ignored, or their task fails.",
         ("host", "pattern"),
-        {"drop": {"drop": True}, "restore": None},
+        {
+            "drop": {"drop": True},
+            "unanswered": {"unanswered": True},
+            "ignore": {"ignored": True},
+            "restore": None,
+        },
         api.SETTINGS,
     ),
     "clock": Kind(
@@ -140,6 +145,11 @@ KINDS: dict[str, Kind] = {
         value="offset",
     ),
     "array": Kind("An external array's cables.", ("array",), CUT),
+    "authority": Kind(
+        "The certificate authority: not there, too busy for more (limit), or satisfied with no proof (refuse).",
+        ("authority",),
+        {**CUT, "limit": {"limited": True}, "refuse": {"refusing": True}},
+    ),
     "disk": Kind(
         "A host's disk: pulled out, full of errors, answering nothing (stall), or another one in its place (for good).",
         ("host", "disk"),
@@ -202,6 +212,8 @@ def check(stack: Stack, fault: Fault) -> None:
                 host = _known("host", name, stack.hosts)
             case "array":
                 _known("array", name, stack.arrays)
+            case "authority":
+                _known("authority", name, {stack.authority.name: stack.authority} if stack.authority else {})
             case "network":
                 _known("network", name, stack.networks)
                 if host is not None and name not in stack.hosts[host].addresses:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentstack._shared.ha_rule_checks import check_rules
 from agentstack._shared.lists import natural_sorted, parse_node_list, split_list
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests.config import BY_SERVICE
-from agentstack.ha.rule_checks import check_rules
 from agentstack.sections import Entry, SectionFile, SectionType, check_digest
 
 if TYPE_CHECKING:

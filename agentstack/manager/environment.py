@@ -15,7 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from agentstack._shared.ha_types import Load
 from agentstack._shared.property_string import parse_boolean
+from agentstack.cluster.datacenter import option_parts, read_options
 from agentstack.errors import AgentError
 from agentstack.guests import config as configs
 from agentstack.guests.config import BY_SERVICE, KINDS
@@ -25,7 +27,6 @@ from agentstack.ha.environment import (
     ClusterSettings,
     CrsSettings,
     Job,
-    Load,
     LogLevel,
     LrmStatus,
     ManagerStatus,
@@ -377,13 +378,9 @@ def at_rest(job: Job, guest: GuestDriver, node: str) -> bool:
 
 def settings(host: Host) -> ClusterSettings:
     """What HA reads from datacenter.cfg (facts §8)."""
-    values = dict(
-        line.partition(": ")[::2]
-        for line in host.files.read_text("datacenter.cfg", default="").splitlines()
-        if ": " in line
-    )
-    ha = _parts(values.get("ha", ""))
-    crs = _parts(values.get("crs", ""))
+    options = read_options(host.files)
+    ha = option_parts(options, "ha")
+    crs = option_parts(options, "crs")
     return ClusterSettings(
         shutdown_policy=ha.get("shutdown_policy", "conditional"),
         crs=CrsSettings(
@@ -395,9 +392,5 @@ def settings(host: Host) -> ClusterSettings:
             hold_duration=int(crs.get("ha-auto-rebalance-hold-duration", "3")),
             margin=float(crs.get("ha-auto-rebalance-margin", "10")) / 100,
         ),
-        max_workers=int(values.get("max_workers", "4")),
+        max_workers=int(options.get("max_workers", "4")),
     )
-
-
-def _parts(text: str) -> dict[str, str]:
-    return dict(part.strip().partition("=")[::2] for part in text.split(",") if part)

@@ -18,7 +18,9 @@ from agentstack.cluster import fabric, wire
 from agentstack.cluster.cabling import cabling_of
 from agentstack.control import unix_address
 from agentstack.faults.host import WIRES
+from agentstack.interfaces import FILE, Interface, parse_interfaces
 from agentstack.network import packet_filter
+from agentstack.network.stanzas import addresses_up, cards, carriers
 
 if TYPE_CHECKING:
     from agentstack.faults.kinds import Fault
@@ -48,15 +50,26 @@ class Cards:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.cabling = cabling_of(host.stack)
-        self._filters: dict[str, bytes] = {}
-        """Own address -> what is dropped there."""
+        self._faults: list[Fault] = []
+        self._cut: set[str] = set()
+        """Own addresses at which nothing arrives."""
+        self._dead: dict[str, list[packet_filter.Verdict]] = {}
+        """Own address -> what does not arrive there."""
+        self._walls: dict[int, list[packet_filter.Verdict]] = {}
+        """Port -> whom the firewall lets connect; what is connected stays so."""
+        self._filtered: set[str] = set()
+        self.interfaces: dict[str, Interface] = {}
+        """Those in force, by name, as the file had them when it was last loaded."""
+        self.down: set[str] = set()
+        """Those that `ip link set … down` has taken down; loading the file brings them up again."""
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
         self._pings: dict[int, asyncio.Future[Pong]] = {}
         self._idents = itertools.count(1)
 
     async def start(self) -> None:
-        """Plug into the switch, and follow what is wrong with it."""
+        """Bring the interfaces up, plug into the switch, and follow what is wrong with it."""
+        self.configure(parse_interfaces((self.host.root / FILE).read_text(encoding="utf-8")))
         self._task = asyncio.get_running_loop().create_task(self._stay_plugged())
         self.host.faults.subscribe(*WIRES, apply=self._rewire)
 
@@ -66,6 +79,34 @@ class Cards:
             self._task.cancel()
         if self._writer is not None:
             self._writer.close()
+
+    def configure(self, interfaces: dict[str, Interface]) -> None:
+        """Put other interfaces in force: addresses that none of them brings up are gone."""
+        self.interfaces = interfaces
+        self.down.clear()
+        self._plug()
+
+    def set_link(self, name: str, *, up: bool) -> None:
+        """What `ip link set` does, until the next boot or reload: packets neither leave nor arrive there."""
+        (self.down.discard if up else self.down.add)(name)
+        self._plug()
+
+    def _plug(self) -> None:
+        self.cabling.configure(self.host.name, self._up())
+        if self._writer is not None:
+            self._tell(self._writer)
+        self._rewire(self._faults)
+
+    def has(self, address: str) -> bool:
+        """Whether one of the host's addresses is up."""
+        return self.cabling.plugs[address] not in self.cabling.unset
+
+    def wall(self, walls: dict[int, list[packet_filter.Verdict]]) -> None:
+        """What the firewall says of new connections to the ports of this host's servers."""
+        if walls != self._walls:
+            self._walls = walls
+            self._filtered.update(self.host.addresses.values())
+            self.guard()
 
     def source(self, target: str) -> str:
         """The own address from which an address is reached: the one on its network, else the management address."""
@@ -111,33 +152,53 @@ class Cards:
 
     def guard(self) -> None:
         """Apply what is cut to every connection, and to all servers, that this process has at this moment."""
-        if self._filters:
-            self._attach({address: self._filters.get(address) for address in self.host.addresses.values()})
-
-    def _rewire(self, faults: list[Fault]) -> None:
-        self.cabling.break_by(faults)
-        before, self._filters = self._filters, {}
-        for address in self.host.addresses.values():
-            if (found := self._filter_of(address)) is not None:
-                self._filters[address] = found
-        self._attach({address: self._filters.get(address) for address in {*before, *self._filters}})
-
-    def _filter_of(self, address: str) -> bytes | None:
-        plugs, own = self.cabling.plugs, list(self.host.addresses.values())
-        if plugs[address] in self.cabling.down:
-            return packet_filter.only_from(own)
-        network = plugs[address].network
-        others = [other for other, plug in plugs.items() if plug.network == network and other not in own]
-        dead = [other for other in others if (way := self.cabling.path(other, address)) is None or way.loss >= 1]
-        return packet_filter.not_from(dead) if dead else None
-
-    def _attach(self, programs: dict[str, bytes | None]) -> None:
-        if not programs:
+        if not self._filtered:
             return
         for connection in packet_filter.tcp_sockets():
-            own = str(connection.getsockname()[0])
-            if own in programs:
-                packet_filter.attach(connection, programs[own])
+            own = connection.getsockname()
+            if str(own[0]) in self._filtered:
+                packet_filter.attach(connection, self._program(*own, new=packet_filter.listens(connection)))
+        self._filtered = {*self._cut, *self._dead, *(self.host.addresses.values() if self._walls else ())}
+
+    def _program(self, address: str, port: int, *, new: bool) -> bytes | None:
+        """What is dropped at a socket; None: nothing."""
+        own = list(self.host.addresses.values())
+        if address in self._cut:
+            return packet_filter.only_from(own)
+        verdicts = self._dead.get(address, [])
+        if not new or port not in self._walls:
+            return packet_filter.by_source(verdicts, other=True) if verdicts else None
+        local = [(ipaddress.IPv4Network(each), True) for each in own]
+        return packet_filter.by_source([*verdicts, *local, *self._walls[port]], other=False)
+
+    def _rewire(self, faults: list[Fault]) -> None:
+        self._faults = faults
+        self.cabling.break_by(faults)
+        self._cut, self._dead = set(), {}
+        plugs, own = self.cabling.plugs, list(self.host.addresses.values())
+        for address in own:
+            if plugs[address] in self.cabling.down or plugs[address] in self.cabling.unset:
+                self._cut.add(address)
+                continue
+            others = [other for other, plug in plugs.items() if plug.network == plugs[address].network]
+            ways = {other: self.cabling.path(other, address) for other in others if other not in own}
+            dead = [other for other, way in ways.items() if way is None or way.loss >= 1]
+            if dead:
+                self._dead[address] = packet_filter.not_from(dead)
+        self._filtered |= {*self._cut, *self._dead}
+        self.guard()
+
+    def _up(self) -> dict[str, int]:
+        found = addresses_up(self.interfaces, self.host.spec)
+        return {address: mtu for address, (name, mtu) in found.items() if self.is_up(name)}
+
+    def is_up(self, name: str) -> bool:
+        """Whether neither an interface nor all that it goes out over were taken down."""
+        below = {card for card, _ in carriers(self.interfaces, name, cards(self.host.spec))}
+        return name not in self.down and not (below and below <= self.down)
+
+    def _tell(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(wire.encode({"t": "interfaces", "host": self.host.name, "up": self._up()}))
 
     async def _stay_plugged(self) -> None:
         path = self.host.state.parent.parent / fabric.SOCKET
@@ -149,6 +210,7 @@ class Cards:
                 await asyncio.sleep(RETRY)
                 continue
             self._writer.write(wire.encode({"t": "plug", "host": self.host.name}))
+            self._tell(self._writer)
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
                     header, _ = await wire.receive(reader)

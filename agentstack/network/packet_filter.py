@@ -9,10 +9,11 @@ when the filter is gone: as with a cable that is pulled and plugged in again.
 from __future__ import annotations
 
 import ctypes
+import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 # socket(7); unknown to the socket module
@@ -21,29 +22,39 @@ _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 # classic BPF (linux/filter.h): opcode, jump if true, jump if false, operand
 _INSTRUCTION = struct.Struct("HBBI")
 _PROGRAM = struct.Struct("HP")
-_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+_LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06
 _NETWORK_HEADER = -0x100000 & 0xFFFFFFFF
 _SOURCE = 12
 """Offset of the source address in the IPv4 header."""
 _ACCEPT, _DROP = 0xFFFFFFFF, 0
 
 
+Verdict = tuple[ipaddress.IPv4Network, bool]
+"""Where packets come from, and whether they are let through."""
+
+
 def only_from(addresses: Collection[str]) -> bytes:
     """A filter that lets packets from these addresses through, and no others."""
-    return _by_source(addresses, _ACCEPT, _DROP)
+    return by_source([(ipaddress.IPv4Network(address), True) for address in sorted(addresses)], other=False)
 
 
-def not_from(addresses: Collection[str]) -> bytes:
-    """A filter that drops packets from these addresses."""
-    return _by_source(addresses, _DROP, _ACCEPT)
+def not_from(addresses: Collection[str]) -> list[Verdict]:
+    """Drop packets from these addresses."""
+    return [(ipaddress.IPv4Network(address), False) for address in sorted(addresses)]
 
 
-def _by_source(addresses: Collection[str], found: int, other: int) -> bytes:
-    program = [(_LOAD, 0, 0, _NETWORK_HEADER + _SOURCE)]
-    for address in sorted(addresses):
+def by_source(verdicts: Iterable[Verdict], *, other: bool) -> bytes:
+    """A filter of which the first that the source lies in decides, and `other` where there is none."""
+    program: list[tuple[int, int, int, int]] = []
+    for network, accept in verdicts:
         # each comparison is followed by what happens when it holds
-        program += [(_EQUAL, 0, 1, struct.unpack("!I", socket.inet_aton(address))[0]), (_RETURN, 0, 0, found)]
-    program.append((_RETURN, 0, 0, other))
+        program += [
+            (_LOAD, 0, 0, _NETWORK_HEADER + _SOURCE),
+            (_AND, 0, 0, int(network.netmask)),
+            (_EQUAL, 0, 1, int(network.network_address)),
+            (_RETURN, 0, 0, _ACCEPT if accept else _DROP),
+        ]
+    program.append((_RETURN, 0, 0, _ACCEPT if other else _DROP))
     return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
 
 
@@ -81,3 +92,8 @@ def _borrowed(descriptor: int) -> Iterator[socket.socket | None]:
         yield found
     finally:
         found.detach()
+
+
+def listens(connection: socket.socket) -> bool:
+    """Whether a socket waits for connections."""
+    return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentstack.durable import write_durably
 from agentstack.errors import AgentError
 from agentstack.packages import catalogue, dpkg, sources
 from agentstack.packages.catalogue import Package
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from agentstack.host import Host
 
 LISTS = "var/lib/apt/lists"
+UNFINISHED = "var/lib/dpkg/updates/0000"
+"""dpkg's own note of what it is at; a file is left there by one that was broken off."""
+
 FETCH_TIME = 2.0
 INSTALL_TIME = 0.5
 """Stack seconds for all lists, and for each package."""
@@ -35,6 +39,7 @@ TEXTS = {
     "unauthorized": "Failed to fetch {uri}/dists/{suite}/InRelease  401  Unauthorized",
     "unsigned": "The repository '{uri} {suite} InRelease' is not signed.",
     "unknown": "Failed to fetch {uri}/dists/{suite}/InRelease  Could not resolve '{host}'",
+    "interrupted": "dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
     "no_package": "Unable to locate package {name}",
 }
 
@@ -174,18 +179,41 @@ class Packages:
 
     # ---- upgrades ---------------------------------------------------------------------------------------------------
 
+    @property
+    def interrupted(self) -> list[Package]:
+        """What was unpacked by an installation that was broken off, and not set up."""
+        path = self.host.root / UNFINISHED
+        return dpkg.parse(path.read_text(encoding="utf-8")) if path.exists() else []
+
+    async def configure(self, log: Log) -> None:
+        """Bring an installation that was broken off to its end (`dpkg --configure -a`)."""
+        installed = self.all()
+        left = [
+            Upgrade(each, installed[each.name].version if each.name in installed else None) for each in self.interrupted
+        ]
+        if left:
+            await self._set_up(left, log)
+
     async def install(self, upgrades: list[Upgrade], log: Log) -> None:
         """Install what is given; services whose code is new are started anew, guests run on."""
-        installed = self.all()
         for upgrade in upgrades:
             package = upgrade.package
             over = f" over ({upgrade.old})" if upgrade.old else ""
             log(f"Unpacking {package.name} ({package.version}){over} ...")
+        path = self.host.root / UNFINISHED
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, dpkg.render([upgrade.package for upgrade in upgrades], installed=True).encode(), 0o644)
+        await self._set_up(upgrades, log)
+
+    async def _set_up(self, upgrades: list[Upgrade], log: Log) -> None:
+        """Who started it may be gone: then `log` raises, and the rest stays as it is."""
+        installed = self.all()
         for upgrade in upgrades:
             await self.host.clock.sleep(INSTALL_TIME)
             log(f"Setting up {upgrade.package.name} ({upgrade.package.version}) ...")
             installed[upgrade.package.name] = upgrade.package
         dpkg.write(self.host.root, installed.values())
+        (self.host.root / UNFINISHED).unlink(missing_ok=True)
         names = {upgrade.package.name for upgrade in upgrades}
         if self.host.kind != "pve":
             return

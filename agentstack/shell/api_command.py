@@ -45,7 +45,7 @@ async def run(host: Host, name: str, table: Mapping[str, ApiCommand], words: lis
     for length in (2, 1):
         key = " ".join(words[:length])
         if len(words) >= length and key in table:
-            return await _run(host, f"{name} {key}", table[key], words[length:], io)
+            return await run_one(host, f"{name} {key}", table[key], words[length:], io)
     problem = f"unknown command '{name} {words[0]}'" if words else "no command specified"
     io.err(f"ERROR: {problem}\n{usage(name, table)}")
     return FAILED
@@ -88,7 +88,8 @@ def _split(method: Method, words: list[str]) -> tuple[list[str], dict[str, str]]
     return arguments, options
 
 
-async def _run(host: Host, name: str, entry: ApiCommand, words: list[str], io: CommandIO) -> int:
+async def run_one(host: Host, name: str, entry: ApiCommand, words: list[str], io: CommandIO) -> int:
+    """Run one call with the words behind the command's name."""
     try:
         arguments, options = _split(host.api.dispatcher.table[entry.path][entry.verb], words)
     except _OptionError as error:

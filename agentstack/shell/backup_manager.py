@@ -71,6 +71,18 @@ CHANGES: Mapping[tuple[str, ...], Change] = {
     ("task", "stop"): Change("DELETE", "/nodes/localhost/tasks/{upid}", ("upid",)),
     ("task", "log"): Change("GET", "/nodes/localhost/tasks/{upid}/log", ("upid",)),
     ("report",): Change("GET", "/nodes/localhost/report"),
+    ("disk", "initialize"): Change("POST", "/nodes/localhost/disks/initgpt", ("disk",)),
+    ("disk", "wipe"): Change("PUT", "/nodes/localhost/disks/wipedisk", ("disk",)),
+    ("disk", "smart-attributes"): Change("GET", "/nodes/localhost/disks/smart", ("disk",)),
+    ("disk", "zpool", "create"): Change("POST", "/nodes/localhost/disks/zfs", ("name",)),
+    ("disk", "fs", "create"): Change("POST", "/nodes/localhost/disks/directory", ("name",)),
+    ("network", "reload"): Change("PUT", "/nodes/localhost/network"),
+    ("network", "revert"): Change("DELETE", "/nodes/localhost/network"),
+    ("dns", "get"): Change("GET", "/nodes/localhost/dns"),
+    ("dns", "set"): Change("PUT", "/nodes/localhost/dns"),
+    ("node", "show"): Change("GET", "/nodes/localhost/config"),
+    ("node", "update"): Change("PUT", "/nodes/localhost/config"),
+    ("subscription", "get"): Change("GET", "/nodes/localhost/subscription"),
 }
 
 
@@ -90,6 +102,22 @@ LISTINGS: Mapping[tuple[str, ...], Listing] = {
     ("sync-job", "list"): Listing("/config/sync", ("id", "store", "remote", "remote-store", "schedule", "comment")),
     ("verify-job", "list"): Listing("/config/verify", ("id", "store", "schedule", "ignore-verified", "comment")),
     ("prune-job", "list"): Listing("/config/prune", ("id", "disable", "store", "ns", "schedule", "comment")),
+    ("traffic-control", "list"): Listing(
+        "/config/traffic-control", ("name", "network", "rate-in", "burst-in", "rate-out", "burst-out", "comment")
+    ),
+    ("garbage-collection", "list"): Listing(
+        "/admin/gc", ("store", "last-run-endtime", "last-run-state", "removed-bytes", "pending-bytes", "schedule")
+    ),
+    ("disk", "list"): Listing(
+        "/nodes/localhost/disks/list", ("name", "used", "gpt", "disk-type", "size", "model", "wearout", "status")
+    ),
+    ("disk", "zpool", "list"): Listing(
+        "/nodes/localhost/disks/zfs", ("name", "size", "alloc", "free", "frag", "health")
+    ),
+    ("disk", "fs", "list"): Listing("/nodes/localhost/disks/directory", ("name", "path", "device", "filesystem")),
+    ("network", "list"): Listing(
+        "/nodes/localhost/network", ("name", "type", "autostart", "method", "cidr", "gateway", "slaves")
+    ),
     ("task", "list"): Listing("/nodes/localhost/tasks", ("starttime", "endtime", "upid", "status")),
 }  # fmt: skip
 
@@ -112,8 +140,7 @@ async def proxmox_backup_manager(host: Host, argv: list[str], io: CommandIO) -> 
             (shown,) = await _call(host, "/nodes/localhost/certificates/info")
             io.out(certificate(shown))
         case _ if (listing := LISTINGS.get(tuple(words))) is not None:
-            rows = await _call(host, listing.path)
-            io.out(table(rows, listing.columns) if form == "text" else render(rows, form))
+            return await _show(host, io, listing, given, form)
         case _ if (found := _change(words)) is not None:
             return await _make(host, io, *found, given, form)
         case _:
@@ -140,10 +167,25 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _change(words: list[str]) -> tuple[Change, list[str]] | None:
-    for length in (2, 1):
+    for length in (3, 2, 1):
         if found := CHANGES.get(tuple(words[:length])):
             return found, words[length:]
     return None
+
+
+async def _show(host: Host, io: CommandIO, listing: Listing, given: dict[str, Any], form: str) -> int:
+    try:
+        rows = await _call(host, listing.path, given=given)
+    except (ParameterError, AgentError) as error:
+        return _refused(host, io, error)
+    io.out(table(rows, listing.columns) if form == "text" else render(rows, form))
+    return 0
+
+
+def _refused(host: Host, io: CommandIO, error: ParameterError | AgentError) -> int:
+    reply = host.pbs.api.dialect.parameter_reply(error) if isinstance(error, ParameterError) else None
+    io.err(f"Error: {reply.message if reply else error.text}\n")
+    return USAGE
 
 
 async def _make(host: Host, io: CommandIO, change: Change, words: list[str], given: dict[str, Any], form: str) -> int:
@@ -157,13 +199,8 @@ async def _make(host: Host, io: CommandIO, change: Change, words: list[str], giv
     except KeyError as error:
         io.err(f"Error: parameter verification failed - {error}: parameter is missing and it is not optional.\n")
         return USAGE
-    except ParameterError as error:
-        reply = host.pbs.api.dialect.parameter_reply(error)
-        io.err(f"Error: {reply.message if reply else error.text}\n")
-        return USAGE
-    except AgentError as error:
-        io.err(f"Error: {error.text}\n")
-        return USAGE
+    except (ParameterError, AgentError) as error:
+        return _refused(host, io, error)
     upid = parse_upid(data) if isinstance(data, str) else None
     if upid is not None:
         return await _follow(host, io, upid)

@@ -13,7 +13,7 @@ from typing import Any
 from agentstack.ceph.documents import monmap
 from agentstack.ceph.health import checks, overall
 from agentstack.ceph.maps import ClusterMap
-from agentstack.ceph.status import health, status
+from agentstack.ceph.status import health, status, stored_in
 from agentstack.errors import AgentError
 from agentstack.host import Host
 from agentstack.shell.registry import CommandIO, command
@@ -187,9 +187,39 @@ async def _fsid(asked: Request) -> Said:
 
 @answers("df")
 async def _df(asked: Request) -> Said:
-    document = status(asked.cluster, asked.host.ceph.situation(asked.cluster), 0)["pgmap"]
-    names = {"total_bytes": "bytes_total", "total_avail_bytes": "bytes_avail", "total_used_raw_bytes": "bytes_used"}
-    return as_json({"stats": {shown: document[name] for shown, name in names.items()}})
+    situation = asked.host.ceph.situation(asked.cluster)
+    document = status(asked.cluster, situation, 0)["pgmap"]
+    names = {"total_bytes": "bytes_total", "total_avail_bytes": "bytes_avail", "total_used_bytes": "bytes_used"}
+    stats = {shown: document[name] for shown, name in names.items()}
+    stats |= {"total_used_raw_bytes": stats["total_used_bytes"], "num_osds": len(asked.cluster.osds)}
+    stats["total_used_raw_ratio"] = stats["total_used_bytes"] / stats["total_bytes"] if stats["total_bytes"] else 0.0
+    stored, objects = stored_in(asked.cluster, situation), dict.fromkeys(asked.cluster.pools, 0)
+    for name, (number, _) in situation.stats.items():
+        if (pool := int(name.partition(".")[0])) in objects:
+            objects[pool] += number
+    pools: list[dict[str, Any]] = []
+    for number, entry in asked.cluster.pools.items():
+        free = document["bytes_avail"] // entry.size
+        shown: dict[str, Any] = {
+            "stored": stored[number],
+            "objects": objects[number],
+            "bytes_used": stored[number] * entry.size,
+        }
+        shown |= {"percent_used": stored[number] / (stored[number] + free) if free else 0.0, "max_avail": free}
+        pools.append({"name": entry.name, "id": number, "stats": shown})
+    lines = ["--- RAW STORAGE ---", "CLASS  SIZE  AVAIL  USED  RAW USED  %RAW USED"]
+    size, avail, used = (
+        f"{stats[name] >> 20} MiB" for name in ("total_bytes", "total_avail_bytes", "total_used_bytes")
+    )
+    lines += [f"TOTAL  {size}  {avail}  {used}  {used}  {stats['total_used_raw_ratio'] * 100:.2f}", ""]
+    lines += ["--- POOLS ---", "POOL  ID  PGS  STORED  OBJECTS  USED  %USED  MAX AVAIL"]
+    for row in pools:
+        own, groups = row["stats"], asked.cluster.pools[row["id"]].pg_num
+        lines.append(
+            f"{row['name']}  {row['id']}  {groups}  {own['stored'] >> 20} MiB  {own['objects']}  "
+            f"{own['bytes_used'] >> 20} MiB  {own['percent_used'] * 100:.2f}  {own['max_avail'] >> 20} MiB"
+        )
+    return as_json({"stats": stats, "pools": pools}, "\n".join(lines))
 
 
 # --- monitors -----------------------------------------------------------------------------------------------------
@@ -225,6 +255,20 @@ async def _mon_ok_to_stop(asked: Request) -> Said:
     return Said(note="quorum should be preserved after stopping")
 
 
+@answers("mon remove", "mon rm")
+async def _mon_remove(asked: Request) -> Said:
+    """Out of the monitors' map only: ceph.conf stays as it is (Ceph's documentation, "Removing monitors")."""
+    name = asked.words[0]
+    monitor = asked.cluster.monitors.get(name)
+    if monitor is None:
+        return Said(note=f"mon.{name} does not exist or has already been removed")
+    if len(asked.cluster.monitors) == 1:
+        raise AgentError(f"Error EINVAL: error: refusing removal of last monitor {name}")
+    left, address = len(asked.cluster.monitors) - 1, monitor.address
+    await asked.do("monitor_remove", name=name)
+    return Said(note=f"removing mon.{name} at [v2:{address}:3300/0,v1:{address}:6789/0], there will be {left} monitors")
+
+
 @answers("mon set_location")
 async def _set_location(asked: Request) -> Said:
     await asked.do("monitor_location", name=asked.words[0], location=asked.location(1))
@@ -244,6 +288,14 @@ async def _stretch(asked: Request) -> Said:
     return Said()
 
 
+@answers("mgr stat")
+async def _mgr_stat(asked: Request) -> Said:
+    active = asked.cluster.active_manager or ""
+    there = active in asked.host.ceph.situation(asked.cluster).managers
+    return as_json({"epoch": asked.cluster.epoch, "available": there, "active_name": active, "num_standby": max(
+        0, len(asked.cluster.managers) - 1)})  # fmt: skip
+
+
 # --- configuration ------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +311,30 @@ async def _config_remove(asked: Request) -> Said:
     who, option = asked.words
     await asked.do("config_set", who=who, option=option, value=None)
     return Said()
+
+
+_CONFIG_DEFAULTS = {
+    **{"mon_allow_pool_size_one": "false", "mon_allow_pool_delete": "true", "mon_max_pg_per_osd": "250"},
+    **{"mon_osd_down_out_interval": "600", "mon_osd_full_ratio": "0.950000", "osd_pool_default_size": "3"},
+}
+"""What those options are that the agents go by."""
+
+
+@answers("config get")
+async def _config_get(asked: Request) -> Said:
+    """What is set for a daemon: its own, its kind's, everybody's, or the default."""
+    who = asked.words[0]
+    sections = ("global", who.partition(".")[0], who)
+    found: dict[str, str] = {}
+    for section in dict.fromkeys(sections):
+        found |= asked.cluster.config.get(section, {})
+    if asked.words[1:]:
+        value = found.get(asked.words[1], _CONFIG_DEFAULTS.get(asked.words[1]))
+        if value is None:
+            raise AgentError(f"Error ENOENT: unrecognized key '{asked.words[1]}'")
+        return as_json(value, value)
+    rows = [f"{who}  {option}  {value}" for option, value in found.items()]
+    return as_json(found, "\n".join(rows))
 
 
 @answers("config dump")

@@ -7,6 +7,8 @@ from __future__ import annotations
 from agentstack.ceph import crush_file, crush_text
 from agentstack.ceph.crush_commands import rule_document
 from agentstack.ceph.documents import osd_dump, pg_dump
+from agentstack.ceph.maps import Pool
+from agentstack.ceph.status import status, stored_in
 from agentstack.errors import AgentError
 from agentstack.shell.ceph import Request, Said, answers, as_json
 from agentstack.shell.ceph_osd import tree
@@ -25,17 +27,30 @@ async def _pools(asked: Request) -> Said:
 _POOL_KEYS = {"size": "size", "min_size": "min_size", "pg_num": "pg_num", "crush_rule": "crush_rule"}
 
 
+def _pool(asked: Request, name: str) -> Pool:
+    pool = asked.cluster.pool(name)
+    if pool is None:
+        raise AgentError(f"Error ENOENT: unrecognized pool '{name}'")
+    return pool
+
+
 @answers("osd pool get")
 async def _pool_get(asked: Request) -> Said:
-    pool = asked.cluster.pool(asked.words[0])
-    if pool is None:
-        raise AgentError(f"Error ENOENT: unrecognized pool '{asked.words[0]}'")
+    pool = _pool(asked, asked.words[0])
     rule = asked.cluster.rules[pool.rule].name
     values = {"size": pool.size, "min_size": pool.min_size, "pg_num": pool.pg_num, "crush_rule": rule}
     values |= {"pgp_num": pool.placed, "pg_autoscale_mode": pool.autoscale_mode}
+    values |= {"pg_num_min": pool.pg_num_min, "target_size_bytes": pool.target_size}
+    values |= {"target_size_ratio": pool.target_size_ratio}
     key = asked.words[1]
+    if key == "all":
+        values = {name: value for name, value in values.items() if value is not None}
+        lines = [f"{name}: {value}" for name, value in values.items()]
+        return as_json({"pool": pool.name, "pool_id": pool.id, **values}, "\n".join(lines))
     if key not in values:
         raise AgentError(f"Error EINVAL: invalid command: {key}")
+    if values[key] is None:
+        raise AgentError(f"Error ENOENT: option '{key}' is not set on pool '{pool.name}'")
     return as_json({"pool": pool.name, "pool_id": pool.id, key: values[key]}, f"{key}: {values[key]}")
 
 
@@ -44,6 +59,11 @@ async def _pool_set(asked: Request) -> Said:
     name, key, value = asked.words
     if key == "pg_autoscale_mode":
         await asked.do("pool_set", name=name, autoscale_mode=value)
+    elif key == "size" and value == "1" and "yes-i-really-mean-it" not in asked.options:
+        raise AgentError(
+            "Error EPERM: WARNING: setting pool size 1 could lead to data loss without recovery. "
+            "If you are *ABSOLUTELY CERTAIN* that is what you want, pass the flag --yes-i-really-mean-it."
+        )
     elif key in _POOL_KEYS:
         await asked.do("pool_set", name=name, **{key: value if key == "crush_rule" else int(value)})
     else:
@@ -59,8 +79,63 @@ async def _pg_dump(asked: Request) -> Said:
 
 @answers("pg stat")
 async def _pg_stat(asked: Request) -> Said:
-    rows = pg_dump(asked.cluster, asked.host.ceph.situation(asked.cluster))["pg_map"]["pg_stats"]
-    return as_json({"num_pgs": len(rows), "num_pg_by_state": sorted({row["state"] for row in rows})})
+    found = status(asked.cluster, asked.host.ceph.situation(asked.cluster), 0)["pgmap"]
+    states = [{"name": row["state_name"], "num": row["count"]} for row in found["pgs_by_state"]]
+    summary = {"num_pg_by_state": states, "num_pgs": found["num_pgs"], "num_bytes": found["data_bytes"]}
+    summary |= {"total_bytes": found["bytes_total"], "total_avail_bytes": found["bytes_avail"]}
+    summary |= {"total_used_bytes": found["bytes_used"]}
+    counted = ", ".join(f"{row['num']} {row['name']}" for row in states)
+    text = f"{found['num_pgs']} pgs: {counted}; "
+    text += f"{found['data_bytes']} B data, {found['bytes_used'] >> 20} MiB used, {found['bytes_avail'] >> 30} GiB / "
+    return as_json({"pg_ready": True, "pg_summary": summary}, f"{text}{found['bytes_total'] >> 30} GiB avail")
+
+
+@answers("osd pool autoscale-status")
+async def _autoscale(asked: Request) -> Said:
+    """The pools' settings; no new numbers of groups are worked out here, so none are proposed."""
+    stored = stored_in(asked.cluster, asked.host.ceph.situation(asked.cluster))
+    capacity = sum(osd.size for osd in asked.cluster.osds.values() if osd.included)
+    rows = [
+        {
+            **{"pool_name": pool.name, "pool_id": pool.id, "logical_used": stored[pool.id]},
+            **{"target_bytes": pool.target_size or 0, "raw_used_rate": float(pool.size), "subtree_capacity": capacity},
+            **{"capacity_ratio": stored[pool.id] * pool.size / capacity if capacity else 0.0},
+            **{"target_ratio": pool.target_size_ratio or 0.0, "bias": 1.0, "pg_num_target": pool.pg_num},
+            **{"pg_num_ideal": pool.pg_num, "pg_num_final": pool.pg_num_target or pool.pg_num},
+            **{"pg_autoscale_mode": pool.autoscale_mode, "would_adjust": False, "bulk": False},
+        }
+        for pool in asked.cluster.pools.values()
+    ]
+    lines = ["POOL SIZE TARGET SIZE RATE RAW CAPACITY RATIO TARGET RATIO PG_NUM AUTOSCALE"]
+    lines += [
+        f"{row['pool_name']} {row['logical_used']} {row['target_bytes'] or ''} {row['raw_used_rate']} {capacity} "
+        f"{row['capacity_ratio']:.4f} {row['target_ratio'] or ''} {row['pg_num_target']} {row['pg_autoscale_mode']}"
+        for row in rows
+    ]
+    return as_json(rows, "\n".join(lines))
+
+
+@answers("osd pool application get")
+async def _applications(asked: Request) -> Said:
+    found: dict[str, dict[str, dict[str, str]]] = {
+        pool.name: {name: {} for name in pool.applications} for pool in asked.cluster.pools.values()
+    }
+    if not asked.words:
+        return as_json(found)
+    return as_json(found[_pool(asked, asked.words[0]).name])
+
+
+@answers("osd pool application enable")
+async def _application(asked: Request) -> Said:
+    name, application = asked.words
+    pool = _pool(asked, name)
+    if pool.applications and application not in pool.applications and "yes-i-really-mean-it" not in asked.options:
+        raise AgentError(
+            f"Error EPERM: Are you SURE? Pool '{name}' already has an enabled application; pass --yes-i-really-mean-it "
+            "to proceed anyway"
+        )
+    await asked.do("pool_set", name=name, applications=sorted({*pool.applications, application}))
+    return Said(note=f"enabled application '{application}' on pool '{name}'")
 
 
 # --- CRUSH --------------------------------------------------------------------------------------------------------

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 from agentstack.ceph.crush import hash_name
 from agentstack.ceph.documents import osd_df, osd_dump, osd_tree
-from agentstack.ceph.peering import placement_groups
+from agentstack.ceph.peering import all_groups, placement_groups
 from agentstack.ceph.placement import seed_of
 from agentstack.ceph.safety import ok_to_stop, safe_to_destroy
 from agentstack.errors import AgentError
 from agentstack.shell.ceph import Request, Said, answers, as_json
+
+LOCAL_FLAGS = ("noup", "nodown", "noin", "noout")
 
 # --- OSDs ---------------------------------------------------------------------------------------------------------
 
@@ -119,10 +122,13 @@ async def _safe(asked: Request) -> Said:
 @answers("osd ok-to-stop")
 async def _ok_to_stop(asked: Request) -> Said:
     numbers = asked.osds()
-    why = ok_to_stop(asked.cluster, asked.host.ceph.situation(asked.cluster), numbers)
+    situation = asked.host.ceph.situation(asked.cluster)
+    why = ok_to_stop(asked.cluster, situation, numbers)
     if why:
         raise AgentError(f"Error EBUSY: {why}")
-    document = {"ok_to_stop": True, "osds": numbers, "num_ok_pgs": 0, "num_not_ok_pgs": 0}
+    held = [group.name for group in all_groups(asked.cluster, situation.stats) if set(group.acting) & set(numbers)]
+    document = {"ok_to_stop": True, "osds": numbers, "num_ok_pgs": len(held), "num_not_ok_pgs": 0}
+    document["ok_become_degraded"] = held
     return as_json(document, json.dumps(document))
 
 
@@ -136,6 +142,35 @@ async def _set(asked: Request) -> Said:
 async def _unset(asked: Request) -> Said:
     await asked.do("flag", name=asked.words[0], value=False)
     return Said(note=f"{asked.words[0]} is unset")
+
+
+@answers("osd set-group")
+async def _set_group(asked: Request) -> Said:
+    return await _local_flags(asked, value=True)
+
+
+@answers("osd unset-group")
+async def _unset_group(asked: Request) -> Said:
+    return await _local_flags(asked, value=False)
+
+
+async def _local_flags(asked: Request, *, value: bool) -> Said:
+    """Flags of some OSDs, buckets or device classes alone (docs.ceph.com, "Monitoring OSDs and PGs")."""
+    names, places = asked.words[0].split(","), []
+    for name in names:
+        if name not in LOCAL_FLAGS:
+            raise AgentError(f"Error EINVAL: unrecognized flag '{name}', must be one of {{noup,nodown,noin,noout}}")
+    cluster = asked.cluster
+    known = {bucket.name for bucket in cluster.buckets.values()} | {osd.device_class for osd in cluster.osds.values()}
+    for word in asked.words[1:]:
+        number = re.fullmatch(r"(?:osd\.)?(\d+)", word)
+        if word not in known and (number is None or int(number[1]) not in cluster.osds):
+            raise AgentError(f"Error EINVAL: unable to parse osd id or crush node or device class: '{word}'.")
+        places.append(f"osd.{number[1]}" if number else word)
+    if not places:
+        raise AgentError("Error EINVAL: must specify at least one or more targets.")
+    await asked.do("local_flags", places=places, names=names, value=value)
+    return Said()
 
 
 @answers("osd map")

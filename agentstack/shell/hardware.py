@@ -134,8 +134,14 @@ async def dmidecode(host: Host, argv: list[str], io: CommandIO) -> int:
 
 @command("chronyc", kinds=ALL)
 async def chronyc(host: Host, argv: list[str], io: CommandIO) -> int:
-    """`tracking`, also with `-c` as comma-separated values. The stack's own time is what NTP servers would give."""
+    """`reload sources`; `tracking`, also with `-c` as comma-separated values.
+
+    The stack's own time is what NTP servers would give.
+    """
     as_csv = "-c" in argv
+    if argv == ["reload", "sources"]:
+        io.out("200 OK\n")
+        return 0
     if [word for word in argv if not word.startswith("-")] != ["tracking"]:
         io.err("Unrecognized command\n")
         return 1
@@ -166,6 +172,16 @@ async def chronyc(host: Host, argv: list[str], io: CommandIO) -> int:
         "Leap status": "Normal",
     }
     io.out("".join(f"{name:<15} : {value}\n" for name, value in rows.items()))
+    return 0
+
+
+@command("update-initramfs", kinds=ALL)
+async def update_initramfs(host: Host, argv: list[str], io: CommandIO) -> int:
+    """`-u [-k all]`: what /etc/modprobe.d says is asked at the next boot."""
+    if "-u" not in argv:
+        io.err("You must specify at least one of -c, -u, or -d.\n")
+        return 1
+    io.out(f"update-initramfs: Generating /boot/initrd.img-{host.kernel}\n")
     return 0
 
 

@@ -8,6 +8,9 @@ import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
 
+from agentstack.api.pve.node_network import RELOAD_TIME, reload_interfaces
+from agentstack.errors import AgentError
+from agentstack.network.stanzas import carriers, mtu_of, ports_of
 from agentstack.shell.names import ALL
 from agentstack.shell.registry import CommandIO, command
 
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from agentstack.host import Host
     from agentstack.stack import Nic
 
-BRIDGE = "vmbr0"
 LOOPBACK: dict[str, Any] = {
     "ifname": "lo",
     "flags": ["LOOPBACK", "UP", "LOWER_UP"],
@@ -30,33 +32,49 @@ LOOPBACK: dict[str, Any] = {
 
 
 def links(host: Host) -> list[dict[str, Any]]:
-    """Every interface as `ip -j addr` shows it: the cards, VLANs on them, and the bridge of the management network."""
+    """Every interface as `ip -j addr` shows it: the cards, and what the interfaces in force put on them."""
+    interfaces = host.network.interfaces
     found: dict[str, dict[str, Any]] = {"lo": dict(LOOPBACK)}
-    for number, (network, address) in enumerate(host.addresses.items()):
-        nic, carrier = host.spec.nics[network], host.hardware.carrier(network)
-        card = found.setdefault(nic.name, _link(nic.name, nic, carrier))
-        owner = nic.interface
-        if number == 0 and host.kind == "pve":
-            card["master"] = owner = BRIDGE
-        if owner != nic.name:
-            found[owner] = _link(owner, nic, carrier)
-            found[owner] |= {"link": nic.name} if nic.vlan is not None else {}
-        found[owner]["addr_info"].append(
-            {"family": "inet", "local": address, "prefixlen": 24, "scope": "global", "label": owner}
-        )
+    nics = {nic.name: (nic, host.hardware.carrier(network)) for network, nic in reversed(host.spec.nics.items())}
+    for name in dict.fromkeys(nic.name for nic in host.spec.nics.values()):
+        nic, carrier = nics[name]
+        mtu = int(interfaces.get(name, {}).get("mtu") or nic.mtu)
+        found[name] = _link(name, nic.mac, mtu, carrier, up=name not in host.network.down)
+    ports = {port for interface in interfaces.values() for port in ports_of(interface)}
+    for name, interface in interfaces.items():
+        if name not in found and not (interface.get("autostart") or name in ports):
+            continue
+        if name not in found:
+            below = sorted({card for card, _ in carriers(interfaces, name, set(nics))})
+            mac = nics[below[0]][0].mac if below else "00:00:00:00:00:00"
+            carrier = any(nics[card][1] for card in below) and host.network.is_up(name)
+            found[name] = _link(name, mac, mtu_of(interfaces, name), carrier, up=name not in host.network.down)
+            found[name] |= {"link": interface["vlan-raw-device"]} if interface.get("vlan-raw-device") in found else {}
+        if (cidr := interface.get("cidr")) and interface.get("autostart"):
+            address, _, bits = str(cidr).partition("/")
+            found[name]["addr_info"].append(
+                {"family": "inet", "local": address, "prefixlen": int(bits), "scope": "global", "label": name}
+            )
+    for name, interface in interfaces.items():
+        for port in ports_of(interface) if name in found else ():
+            if port in found:
+                found[port]["master"] = name
     return [{"ifindex": index, **link} for index, link in enumerate(found.values(), 1)]
 
 
-def _link(name: str, nic: Nic, carrier: bool) -> dict[str, Any]:
+def _link(name: str, mac: str, mtu: int, carrier: bool, *, up: bool = True) -> dict[str, Any]:
+    carrier = carrier and up
     flags = ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"] if carrier else ["NO-CARRIER", "BROADCAST", "MULTICAST", "UP"]
+    if not up:
+        flags = ["BROADCAST", "MULTICAST"]
     return {
         "ifname": name,
         "flags": flags,
-        "mtu": nic.mtu,
+        "mtu": mtu,
         "qdisc": "mq",
         "operstate": "UP" if carrier else "DOWN",
         "link_type": "ether",
-        "address": nic.mac,
+        "address": mac,
         "broadcast": "ff:ff:ff:ff:ff:ff",
         "addr_info": [],
     }
@@ -66,7 +84,7 @@ def routes(host: Host) -> list[dict[str, Any]]:
     """The main table as `ip -j route` shows it: the networks that the host is on."""
     return [
         {
-            "dst": str(ipaddress.ip_network(f"{info['local']}/24", strict=False)),
+            "dst": str(ipaddress.ip_network(f"{info['local']}/{info['prefixlen']}", strict=False)),
             "dev": link["ifname"],
             "protocol": "kernel",
             "scope": "link",
@@ -85,6 +103,8 @@ async def ip(host: Host, argv: list[str], io: CommandIO) -> int:
     words = [word for word in argv if not word.startswith("-")]
     as_json = any(option in ("-j", "-json") for option in options)
     match words:
+        case ["l" | "link", "set", *rest]:
+            return _set_link(host, [word for word in rest if word != "dev"], io)
         case ["a" | "addr" | "address" | "l" | "link" as what, *rest]:
             names = [word for word in rest if word not in ("show", "list", "dev", "up")]
             shown = [link for link in links(host) if not names or link["ifname"] in names]
@@ -96,7 +116,10 @@ async def ip(host: Host, argv: list[str], io: CommandIO) -> int:
             text = "".join(map(_link_text, shown))
         case ["r" | "route", "get", target]:
             source = host.network.source(target)
-            device = next(route["dev"] for route in routes(host) if route["prefsrc"] == source)
+            device = next((route["dev"] for route in routes(host) if route["prefsrc"] == source), None)
+            if device is None:
+                io.err("RTNETLINK answers: Network is unreachable\n")
+                return 2
             shown = [{"dst": target, "dev": device, "prefsrc": source, "flags": [], "uid": 0, "cache": []}]
             text = f"{target} dev {device} src {source} uid 0 \n    cache \n"
         case ["r" | "route"] | ["r" | "route", "show" | "list"]:
@@ -115,6 +138,19 @@ async def ip(host: Host, argv: list[str], io: CommandIO) -> int:
     return 0
 
 
+def _set_link(host: Host, words: list[str], io: CommandIO) -> int:
+    match words:
+        case [name, "up" | "down" as state]:
+            if name not in {link["ifname"] for link in links(host)}:
+                io.err(f'Cannot find device "{name}"\n')
+                return 1
+            host.network.set_link(name, up=state == "up")
+            return 0
+        case _:
+            io.err('Not enough information: "dev" argument is required.\n')
+            return 255
+
+
 def _link_text(link: dict[str, Any]) -> str:
     name = f"{link['ifname']}@{link['link']}" if "link" in link else link["ifname"]
     master = f" master {link['master']}" if "master" in link else ""
@@ -127,6 +163,23 @@ def _link_text(link: dict[str, Any]) -> str:
         text += f"    inet {info['local']}/{info['prefixlen']} scope {info['scope']} {info['label']}\n"
         text += "       valid_lft forever preferred_lft forever\n"
     return text
+
+
+@command("ifreload")
+async def ifreload(host: Host, argv: list[str], io: CommandIO) -> int:
+    """`-a`: the file as it is now, whatever is staged beside it."""
+    if argv != ["-a"]:
+        io.err("usage: ifreload [-h] (-a | -c)\n")
+        return 2
+    complaints: list[str] = []
+    await host.clock.sleep(RELOAD_TIME)
+    try:
+        reload_interfaces(host, complaints.append)
+    except AgentError:
+        return 1
+    finally:
+        io.err("".join(f"{line}\n" for line in complaints))
+    return 0
 
 
 @command("ethtool", kinds=ALL)

@@ -40,7 +40,7 @@ def render(data: Any, form: str) -> str:
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Rows in a frame; numbers stand at the right."""
     texts = [{column: _cell(row.get(column)) for column in columns} for row in rows]
-    widths = {column: max(len(column), *(len(text[column]) for text in texts)) for column in columns}
+    widths = {column: max([len(column), *(len(text[column]) for text in texts)]) for column in columns}
     right = {column for column in columns if any(_is_number(row.get(column)) for row in rows)}
     line = "+" + "+".join("-" * (widths[column] + 2) for column in columns) + "+\n"
     head = "|" + "|".join(f" {column:<{widths[column]}} " for column in columns) + "|\n"

@@ -111,6 +111,9 @@ async def _install_named(host: Host, names: list[str], options: set[str], io: Co
 
 
 async def _install(host: Host, upgrades: list[Upgrade], options: set[str], io: CommandIO) -> int:
+    if host.packages.interrupted:
+        io.err(f"E: {TEXTS['interrupted']}\n")
+        return FAILED
     io.out(_READING)
     new = [upgrade.package.name for upgrade in upgrades if upgrade.old is None]
     old = [upgrade.package.name for upgrade in upgrades if upgrade.old is not None]
@@ -198,6 +201,15 @@ async def dpkg(host: Host, argv: list[str], io: CommandIO) -> int:
         case ["-s" | "--status", name]:
             io.err(f"dpkg-query: package '{name}' is not installed and no information is available\n")
             return 1
+        case [*_, "--configure", "-a"]:
+            await host.packages.configure(lambda line: io.out(f"{line}\n"))
+            return 0
+        case ["--audit" | "-C"]:
+            if left := host.packages.interrupted:
+                io.out("The following packages have been unpacked but not yet configured.\n")
+                io.out("They must be configured using dpkg --configure or the configure\nmenu option in dselect:\n")
+                io.out("".join(f" {package.name:<20} {package.title}\n" for package in left))
+            return 0
         case ["--compare-versions", one, relation, other]:
             newer, older = catalogue.is_newer(one, other), catalogue.is_newer(other, one)
             known = {"lt": older, "le": not newer, "eq": not newer and not older, "ge": not older, "gt": newer}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentstack.shell.api_command import ApiCommand, run
+from agentstack.shell.api_command import ApiCommand, run, run_one
 from agentstack.shell.registry import CommandIO, command
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def _show_content(rows: list[dict[str, Any]]) -> str:
 
 
 PVESM = {
+    "extractconfig": ApiCommand("GET", "/nodes/{node}/vzdump/extractconfig", ("volume",)),
     "status": ApiCommand("GET", "/nodes/{node}/storage", show=_show_status),
     "list": ApiCommand("GET", "/nodes/{node}/storage/{storage}/content", ("storage",), show=_show_content),
     "add": ApiCommand("POST", "/storage", ("type", "storage"), show=lambda answer: ""),
@@ -50,6 +51,41 @@ PVESM = {
 }
 
 
+_PRUNE = "/nodes/{node}/storage/{storage}/prunebackups"
+
+
+def _show_pruned(rows: list[dict[str, Any]] | None) -> str:
+    if rows is None:
+        return ""
+    width = max([6, *(len(row["volid"]) for row in rows)])
+    text = f"{'Backup':<{width}} {'Backup-ID':<12} Prune-Mark\n"
+    for row in sorted(rows, key=lambda row: (row.get("type", ""), row.get("vmid", 0), row["ctime"])):
+        text += f"{row['volid']:<{width}} {row.get('type', '')}/{row.get('vmid', '')!s:<8} {row['mark']}\n"
+    return text
+
+
+async def _prune(host: Host, words: list[str], io: CommandIO) -> int:
+    """`--keep-last 3` and the like are one property of the call; `--dry-run` asks what would be removed."""
+    keep: list[str] = []
+    rest: list[str] = []
+    dry = False
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        name, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and name.startswith("keep-"):
+            keep.append(f"{name}={value if equals else (queue.pop(0) if queue else '')}")
+        elif word.startswith("-") and name == "dry-run":
+            dry = value != "0"
+            if not equals and queue and queue[0] in ("0", "1"):
+                dry = queue.pop(0) == "1"
+        else:
+            rest.append(word)
+    rest += ["--prune-backups", ",".join(keep)] if keep else []
+    entry = ApiCommand("GET" if dry else "DELETE", _PRUNE, ("storage",), show=_show_pruned if dry else None)
+    return await run_one(host, "pvesm prune-backups", entry, rest, io)
+
+
 @command("pvesm")
 async def pvesm(host: Host, argv: list[str], io: CommandIO) -> int:
     match argv:
@@ -61,4 +97,6 @@ async def pvesm(host: Host, argv: list[str], io: CommandIO) -> int:
             host.storage.free(volid)
             io.out(f"Removed volume '{volid}'\n")
             return 0
+        case ["prune-backups", *words]:
+            return await _prune(host, words, io)
     return await run(host, "pvesm", PVESM, argv, io)

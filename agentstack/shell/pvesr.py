@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentError, ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from agentstack.replication.jobs import DEFAULT_SCHEDULE
 from agentstack.shell.api_command import ApiCommand, run
+from agentstack.shell.exit_status import FAILED
 from agentstack.shell.registry import CommandIO, command
 
 if TYPE_CHECKING:
@@ -56,4 +58,31 @@ PVESR = {
 
 @command("pvesr")
 async def pvesr(host: Host, argv: list[str], io: CommandIO) -> int:
+    if argv[:1] == ["run"]:
+        return await _run_now(host, argv[1:], io)
     return await run(host, "pvesr", PVESR, argv, io)
+
+
+async def _run_now(host: Host, words: list[str], io: CommandIO) -> int:
+    """`pvesr run [--id JOB] [--verbose] [--mail BOOL]`: one job, or whatever is due."""
+    parser = ArgumentParser(prog="pvesr run", add_help=False, exit_on_error=False)
+    parser.add_argument("--id", "-id")
+    for name in ("verbose", "mail"):
+        parser.add_argument(f"--{name}", f"-{name}", nargs="?", const="1", choices=("0", "1"), default="0")
+    try:
+        given, rest = parser.parse_known_args(words)
+    except ArgumentError as error:
+        io.err(f"400 unable to parse option\n{error}\n")
+        return FAILED
+    if rest:
+        io.err(f"Unknown option: {rest[0].lstrip('-')}\n400 unable to parse option\npvesr run  [OPTIONS]\n")
+        return FAILED
+    if given.id is None:
+        await host.replicator.round()
+        return 0
+    try:
+        await host.replicator.run_now(given.id)
+    finally:
+        if given.verbose == "1":
+            io.out("".join(f"{line}\n" for line in host.replicator.log_of(given.id)))
+    return 0

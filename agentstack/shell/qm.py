@@ -78,6 +78,7 @@ def _table(kind: str) -> dict[str, ApiCommand]:
 
 
 QM, PCT = _table("qemu"), _table("lxc")
+PCT["restore"] = ApiCommand("POST", "/nodes/{node}/lxc", ("vmid", "ostemplate"), defaults={"restore": "1"})
 
 
 async def _unlock(host: Host, kind: Kind, vmid: int) -> int:

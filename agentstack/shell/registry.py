@@ -8,8 +8,9 @@ import importlib
 import pkgutil
 import re
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import agentstack.shell
@@ -30,6 +31,9 @@ class CommandIO:
 
     This one keeps everything in memory, for commands that other parts run; the SSH server's goes over the wire.
     """
+
+    environment: Mapping[str, str] = MappingProxyType({})
+    """The variables that the line sets for its command: `PBS_PASSWORD=… proxmox-backup-client …`."""
 
     def __init__(self, stdin: bytes = b"") -> None:
         self.given = stdin
@@ -82,9 +86,11 @@ class Commands:
         except ValueError as error:
             io.err(f"bash: {error}\n")
             return 2
-        # LC_ALL=C and the like: nothing here depends on the environment
-        while words and re.fullmatch(r"[A-Za-z_]\w*=.*", words[0], re.DOTALL):
+        given: dict[str, str] = {}
+        while words and (found := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0], re.DOTALL)):
+            given[found[1]] = found[2]
             words.pop(0)
+        io.environment = given
         if not words:
             return 0
         name, arguments = words[0], words[1:]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
+LOGIN_GRACE = 120
+"""Real seconds for a client to log in (sshd_config(5), LoginGraceTime): what takes it longer is this machine's load."""
+
+_GONE = (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged, BrokenPipeError, ConnectionError)
+"""Whoever asked is not there any more, or does not want to wait."""
+
 PAM_DELAY = 2.0
 """Seconds after a wrong password (pam_unix)."""
 
@@ -50,7 +57,7 @@ class ShellServer:
             gss_host=None,
             encoding=None,
             reuse_address=True,
-            login_timeout=30,
+            login_timeout=LOGIN_GRACE,
         )
 
     async def stop(self) -> None:
@@ -72,15 +79,24 @@ class ShellServer:
                 words = line.decode(errors="replace").strip()
                 if words == "exit":
                     break
+                # as in a shell it changes nothing of the status; the end of the input may come as one, too
+                if not words:
+                    continue
                 status = await self._run(process, words)
             process.exit(status)
-        except (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged, BrokenPipeError, ConnectionError):
+        except _GONE:
             process.exit(130)
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes], line: str) -> int:
         io = Streams(process)
-        status = await command.run(self.host, line, io)
-        await process.stdout.drain()
+        try:
+            status = await command.run(self.host, line, io)
+            await process.stdout.drain()
+        finally:
+            failure = sys.exception()
+            if failure is not None and not isinstance(failure, (*_GONE, asyncio.CancelledError)):
+                # the connection ends with it, which says nothing to whoever looks for the reason
+                log.error("ssh: %s failed", line.partition(" ")[0], exc_info=failure)
         return status
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentstack.shell import timers
 from agentstack.shell.registry import CommandIO, command
 from agentstack.stack import Kind
 from agentstack.witness import units
@@ -42,6 +43,8 @@ def is_active(host: Host, unit: str) -> bool:
 async def systemctl(host: Host, argv: list[str], io: CommandIO) -> int:
     quiet = bool({"-q", "--quiet"} & set(argv))
     words = [word for word in argv if not word.startswith("-")]
+    if words[1:] and all(word.endswith(timers.ENDING) for word in words[1:]):
+        return timers.control(host, words, io)
     match words:
         case ["is-active", *names] if names:
             states = ["active" if is_active(host, unit) else "inactive" for unit in names]

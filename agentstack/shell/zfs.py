@@ -1,314 +1,363 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""zpool and zfs, as far as administrators and scripts look at pools and datasets with them."""
+"""zfs, as far as administrators and scripts look at datasets and make snapshots, remove them and go back to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from agentstack.errors import AgentError
 from agentstack.shell.registry import CommandIO, command
-from agentstack.storage.zpool import MESSAGES, Dataset, Pool
+from agentstack.shell.zfs_words import Options, Row, UsageError, Value, Verb, columns_of, human, moment, run, table
+from agentstack.storage import sparse
+from agentstack.storage.zpool import Dataset, Pool
 
 if TYPE_CHECKING:
     from agentstack.host import Host
 
-FAILED, USAGE_STATUS = 1, 2
+KINDS = {"fs": "filesystem", "vol": "volume", "snap": "snapshot", "snapshots": "snapshot", "filesystems": "filesystem"}
+KINDS |= {"volumes": "volume"} | {name: name for name in ("filesystem", "volume", "snapshot", "bookmark")}
+_ALIASES = {"avail": "available", "refer": "referenced", "usedds": "usedbydataset", "usedsnap": "usedbysnapshots"}
+_ALIASES |= {"usedrefreserv": "usedbyrefreservation", "usedchild": "usedbychildren", "compress": "compression"}
+_ALIASES |= {"recsize": "recordsize", "volblock": "volblocksize", "ratio": "compressratio", "rdonly": "readonly"}
+_ALIASES |= {"refquot": "refquota", "lused": "logicalused", "reserv": "reservation", "refreserv": "refreservation"}
+_HEADS = {name: alias.upper() for alias, name in _ALIASES.items()}
+_SPACE = "name,avail,used,usedsnap,usedds,usedrefreserv,usedchild"
+_LIMITS = frozenset({"quota", "reservation", "refquota", "refreservation"})
+"""Sizes of which 0 means that there is none."""
+_DEFAULTS: dict[str, Value] = {
+    **dict.fromkeys(_LIMITS, 0),
+    **{"recordsize": 128 << 10, "volblocksize": 16 << 10, "sync": "standard", "dedup": "off", "atime": "on"},
+    **{"readonly": "off", "checksum": "on", "encryption": "off", "copies": "1", "primarycache": "all"},
+    **{"secondarycache": "all", "xattr": "on", "acltype": "off", "snapdir": "hidden", "canmount": "on"},
+    **{"logbias": "latency", "volmode": "default", "relatime": "on", "compression": "on"},
+}
+_OF_FILESYSTEMS = frozenset({"recordsize", "quota", "refquota", "atime", "relatime", "xattr", "acltype", "snapdir"})
+_OF_FILESYSTEMS |= {"canmount"}
+_OF_VOLUMES = frozenset({"volblocksize", "volmode"})
+_STATISTICS = (
+    *("name", "type", "creation", "used", "available", "referenced", "compressratio", "mounted", "origin"),
+    *("mountpoint", "volsize", "usedbysnapshots", "usedbydataset", "usedbyrefreservation", "usedbychildren"),
+    *("logicalused", "logicalreferenced", "written", "guid", "createtxg"),
+)
+KNOWN = frozenset(_STATISTICS) | frozenset(_DEFAULTS)
+_PLAIN_NUMBERS = frozenset({"guid", "createtxg"})
 
-Row = dict[str, str]
-Verb = Callable[["Host", list[str], CommandIO], int]
-
-
-def human(size: int) -> str:
-    """Bytes as ZFS prints them: three significant digits and a unit."""
-    value, unit = float(size), 0
-    while value >= 1024 and unit < 6:
-        value, unit = value / 1024, unit + 1
-    if unit == 0:
-        return f"{size}B"
-    digits = 0 if value >= 100 or value.is_integer() else 1 if value >= 10 else 2
-    return f"{value:.{digits}f}{' KMGTPE'[unit]}"
-
-
-def options_of(words: list[str], with_value: str) -> tuple[dict[str, str], list[str]]:
-    """Single-letter options (those in `with_value` take one) and the other words."""
-    options: dict[str, str] = {}
-    rest: list[str] = []
-    queue = list(words)
-    while queue:
-        word = queue.pop(0)
-        if not word.startswith("-") or len(word) < 2:
-            rest.append(word)
-            continue
-        letters = word[1:]
-        while letters:
-            letter, letters = letters[0], letters[1:]
-            if letter in with_value:
-                options[letter] = letters or (queue.pop(0) if queue else "")
-                letters = ""
-            else:
-                options[letter] = ""
-    return options, rest
+Found = tuple[Pool, str, str | None]
+"""Pool, dataset, snapshot (None for the dataset itself)."""
 
 
-def table(rows: list[Row], columns: list[str], options: dict[str, str], right: frozenset[str] = frozenset()) -> str:
-    """Rows under upper-case heads; with -H tab separated and without heads."""
-    if "H" in options:
-        return "".join("\t".join(row[column] for column in columns) + "\n" for row in rows)
-    heads = {column: column.upper() for column in columns}
-    widths = {column: max(len(text[column]) for text in [heads, *rows]) for column in columns}
-
-    def line(text: Row) -> str:
-        cells = (
-            f"{text[column]:>{widths[column]}}" if column in right else f"{text[column]:<{widths[column]}}"
-            for column in columns
-        )
-        return "  ".join(cells).rstrip() + "\n"
-
-    return line(heads) + "".join(line(row) for row in rows)
-
-
-@command("zpool")
-async def zpool(host: Host, argv: list[str], io: CommandIO) -> int:
-    verbs: dict[str, Verb] = {
-        **{"list": zpool_list, "status": zpool_status, "replace": zpool_replace, "clear": zpool_clear},
-        **{"offline": zpool_offline, "online": zpool_online, "scrub": zpool_scrub},
-    }
-    return _dispatch(host, "zpool", verbs, argv, io)
-
-
-@command("zfs")
+@command("zfs", kinds=("pve", "pbs"))
 async def zfs(host: Host, argv: list[str], io: CommandIO) -> int:
-    verbs: dict[str, Verb] = {"list": zfs_list, "get": zfs_get, "snapshot": zfs_snapshot, "destroy": zfs_destroy}
-    return _dispatch(host, "zfs", verbs, argv, io)
+    return run(host, "zfs", VERBS, argv, io)
 
 
-def _dispatch(host: Host, name: str, verbs: dict[str, Verb], argv: list[str], io: CommandIO) -> int:
-    if not argv:
-        io.err("missing command\n")
-        return USAGE_STATUS
-    if argv[0] not in verbs:
-        io.err(f"unrecognized command '{argv[0]}'\nusage: {name} command args ...\n")
-        return USAGE_STATUS
-    try:
-        return verbs[argv[0]](host, argv[1:], io)
-    except AgentError as error:
-        io.err(f"{error.message}\n")
-        return FAILED
+# ---- what there is --------------------------------------------------------------------------------------------------
 
 
-def _pools(host: Host, names: Iterable[str]) -> list[Pool]:
-    wanted = list(names)
-    return [host.zfs.pool(name) for name in wanted] or [pool for _, pool in sorted(host.zfs.pools.items())]
+def _find(host: Host, full: str) -> Found:
+    """What a name means. Raises AgentError when there is nothing of that name."""
+    name, at, snapshot = full.partition("@")
+    pool, dataset = host.zfs.dataset(name)
+    if at and snapshot not in dataset.snapshots:
+        raise AgentError(f"cannot open '{full}': dataset does not exist")
+    return pool, name, snapshot if at else None
 
 
-def zpool_list(host: Host, words: list[str], io: CommandIO) -> int:
-    options, names = options_of(words, "oT")
-    amount: Callable[[int], str] = str if "p" in options else human
-    rows = []
-    for pool in _pools(host, names):
-        summary = host.zfs.summary(pool)
-        rows.append(
-            {
-                **{"name": pool.name, "size": amount(summary["size"]), "alloc": amount(summary["alloc"])},
-                **{"free": amount(summary["free"]), "ckpoint": "-", "expandsz": "-", "frag": f"{summary['frag']}%"},
-                **{"cap": f"{summary['alloc'] * 100 // summary['size']}%", "dedup": "1.00x"},
-                **{"health": summary["health"], "altroot": "-", "guid": pool.guid},
-            }
-        )
-    columns = options["o"].split(",") if options.get("o") else list(rows[0])[:-1] if rows else []
-    columns = ["alloc" if column == "allocated" else "cap" if column == "capacity" else column for column in columns]
-    if not rows:
-        io.out("no pools available\n")
-        return 0
-    right = frozenset(columns) - {"name", "health", "altroot"}
-    io.out(table(rows, columns, options, right))
-    return 0
+def _kinds(text: str) -> set[str]:
+    if text == "all":
+        return {"filesystem", "volume", "snapshot"}
+    for word in text.split(","):
+        if word not in KINDS:
+            raise UsageError(f"invalid type '{word}'")
+    return {KINDS[word] for word in text.split(",")}
 
 
-def zpool_status(host: Host, words: list[str], io: CommandIO) -> int:
-    options, names = options_of(words, "T")
-    pools = _pools(host, names)
-    if "x" in options:
-        pools = [pool for pool in pools if host.zfs.health(pool) != "ONLINE"]
-        if not pools:
-            io.out("all pools are healthy\n")
-            return 0
-    if not pools:
-        io.out("no pools available\n")
-        return 0
-    io.out("\n".join(_status(host, pool) for pool in pools))
-    return 0
+def _depth(options: Options) -> int | None:
+    """How far below the named datasets to go; None: all the way."""
+    if "d" not in options:
+        return None if "r" in options else 0
+    text = options.last("d", "")
+    if not text.isdigit():
+        raise UsageError(f"{text} is not a number")
+    return int(text)
 
 
-def _status(host: Host, pool: Pool) -> str:
-    health = host.zfs.health(pool)
-    text = f"  pool: {pool.name}\n state: {health}\n"
-    if texts := host.zfs.devices.explanation(pool):
-        status, action = (words.replace("\n", "\n\t") for words in texts)
-        text += f"status: {status}\naction: {action}\n"
-    rows = [(0, pool.name, health)]
-    counts: dict[str, int] = {}
-    for vdev in pool.vdevs:
-        depth = 1
-        if vdev.kind != "disk":
-            counts[vdev.kind] = counts.get(vdev.kind, -1) + 1
-            rows.append((1, f"{vdev.kind}-{counts[vdev.kind]}", host.zfs.devices.vdev_state(pool, vdev)))
-            depth = 2
-        rows += [(depth, disk.rpartition("/")[2], host.zfs.devices.state(pool, disk)) for disk in vdev.disks]
-    width = max(len(name) + 2 * depth for depth, name, _ in rows)
-    text += f"config:\n\n\t{'NAME':<{width}}  {'STATE':<8} READ WRITE CKSUM\n"
-    for depth, name, state in rows:
-        text += f"\t{'  ' * depth + name:<{width}}  {state:<8} {0:>4} {0:>5} {0:>5}"
-        text += f"  {MESSAGES[state]}\n" if state in MESSAGES and depth else "\n"
-    return text + "\nerrors: No known data errors\n"
-
-
-def zpool_replace(host: Host, words: list[str], io: CommandIO) -> int:
-    options, rest = options_of(words, "o")
-    if not 2 <= len(rest) <= 3:
-        raise AgentError(
-            "missing device specification\nusage:\n\treplace [-fsw] [-o property=value] <pool> <device> [new-device]"
-        )
-    host.zfs.devices.replace(host.zfs.pool(rest[0]), rest[1], rest[2] if rest[2:] else None, force="f" in options)
-    return 0
-
-
-def _on_devices(change: Callable[[Host, Pool, str], None]) -> Verb:
-    def run(host: Host, words: list[str], io: CommandIO) -> int:
-        _, rest = options_of(words, "")
-        if len(rest) < 2:
-            raise AgentError("missing device name" if rest else "missing pool name")
-        for device in rest[1:]:
-            change(host, host.zfs.pool(rest[0]), device)
-        return 0
-
-    return run
-
-
-zpool_offline = _on_devices(lambda host, pool, device: host.zfs.devices.take_offline(pool, device))
-zpool_online = _on_devices(lambda host, pool, device: host.zfs.devices.bring_online(pool, device))
-
-
-def zpool_clear(host: Host, words: list[str], io: CommandIO) -> int:
-    _, rest = options_of(words, "")
-    if not rest:
-        raise AgentError("missing pool name")
-    host.zfs.clear(rest[0])
-    return 0
-
-
-def zpool_scrub(host: Host, words: list[str], io: CommandIO) -> int:
-    _, rest = options_of(words, "")
-    for pool in [host.zfs.pool(name) for name in rest]:
-        if host.zfs.health(pool) == "SUSPENDED":
-            raise AgentError(f"cannot scrub {pool.name}: pool I/O is currently suspended")
-    return 0
-
-
-def _dataset_rows(
-    host: Host, names: list[str], kinds: set[str], recursive: bool
-) -> Iterable[tuple[Pool, str, str | None]]:
-    """(pool, dataset, snapshot) of what is asked for, by name."""
-    for pool in [pool for _, pool in sorted(host.zfs.pools.items())]:
+def _below(host: Host, found: list[Found], kinds: set[str], depth: int | None) -> Iterator[Found]:
+    """What is asked for and what lies below it, each dataset followed by its snapshots."""
+    for pool, base, snapshot in found:
+        if snapshot is not None:
+            yield pool, base, snapshot
+            continue
+        level = base.count("/")
         for name in sorted(pool.datasets):
-            if names and not any(name == base or (recursive and name.startswith(f"{base}/")) for base in names):
+            if name != base and not name.startswith(f"{base}/"):
                 continue
-            if pool.datasets[name].kind in kinds:
-                yield pool, name, None
-            if "snapshot" in kinds:
-                for snapshot in pool.datasets[name].snapshots:
-                    yield pool, name, snapshot
+            down = name.count("/") - level
+            if depth is None or down <= depth:
+                if pool.datasets[name].kind in kinds:
+                    yield pool, name, None
+                # a snapshot is one step below its dataset; one dataset alone shows its own when they are asked for
+                if "snapshot" in kinds and (depth is None or depth == 0 or down < depth):
+                    yield from ((pool, name, each) for each in pool.datasets[name].snapshots)
 
 
-def _properties(host: Host, pool: Pool, name: str, snapshot: str | None) -> dict[str, int | str]:
+def _inside(pool: Pool, name: str) -> list[str]:
+    return [other for other in sorted(pool.datasets) if other.startswith(f"{name}/")]
+
+
+def _properties(host: Host, pool: Pool, name: str, snapshot: str | None) -> Row:
     dataset: Dataset = pool.datasets[name]
     if snapshot is not None:
+        size = sparse.allocated(pool.path(name, snapshot)) + (24 << 10)
         return {
-            **{"name": f"{name}@{snapshot}", "type": "snapshot", "used": 0, "available": "-", "mountpoint": "-"},
-            **{"referenced": host.zfs.referenced(pool, name), "creation": int(dataset.snapshots[snapshot])},
+            **{"name": f"{name}@{snapshot}", "type": "snapshot", "creation": int(dataset.snapshots[snapshot])},
+            **{"used": 0, "referenced": size, "logicalreferenced": size, "written": 0, "compressratio": "1.00x"},
+            **({"volsize": dataset.volsize} if dataset.volsize is not None else {}),
         }
-    found: dict[str, int | str] = {
-        **{"name": name, "type": dataset.kind, "used": host.zfs.used(pool, name)},
-        **{"available": host.zfs.available(pool), "referenced": host.zfs.referenced(pool, name)},
-        **{"creation": int(dataset.created), "compression": pool.datasets[pool.name].properties["compression"]},
-        "mountpoint": f"/{name}" if dataset.kind == "filesystem" else "-",
+    used, referenced, own = host.zfs.used(pool, name), host.zfs.referenced(pool, name), host.zfs.own(pool, name)
+    snapshots = sum(sparse.allocated(pool.path(name, each)) for each in dataset.snapshots)
+    children = sum(
+        host.zfs.used(pool, other) for other in pool.datasets if other.rpartition("/")[0] == name and other != name
+    )
+    found: dict[str, Value] = {
+        **{"name": name, "type": dataset.kind, "creation": int(dataset.created), "used": used},
+        **{"available": host.zfs.available(pool), "referenced": referenced, "compressratio": "1.00x"},
+        **{"usedbysnapshots": snapshots, "usedbydataset": own, "usedbychildren": children},
+        "usedbyrefreservation": max(0, used - snapshots - own - children),
+        **{"logicalused": used, "logicalreferenced": referenced, "written": own},
     }
+    other = _OF_FILESYSTEMS if dataset.kind == "volume" else _OF_VOLUMES
+    found |= {key: value for key, value in _DEFAULTS.items() if key not in other}
+    found["compression"] = pool.datasets[pool.name].properties["compression"]
+    if dataset.kind == "filesystem":
+        found |= {"mounted": "yes", "mountpoint": f"/{name}"}
     if dataset.volsize is not None:
-        found |= {"volsize": dataset.volsize, "refreservation": "none" if dataset.sparse else dataset.volsize}
-    return found | dict(dataset.properties)
+        found |= {"volsize": dataset.volsize, "refreservation": 0 if dataset.sparse else dataset.volsize}
+    return found | {key: int(value) if key in _LIMITS else value for key, value in dataset.properties.items()}
 
 
-_ALIASES = {"avail": "available", "refer": "referenced"}
+def _source(pool: Pool, name: str, snapshot: str | None, key: str) -> str:
+    dataset = pool.datasets[name]
+    if snapshot is not None or key == "origin":
+        return "-"
+    if key in dataset.properties or key == "volsize" or (key == "refreservation" and dataset.volsize):
+        return "local"
+    if key in pool.datasets[pool.name].properties:
+        return f"inherited from {pool.name}"
+    return "default" if key in _DEFAULTS or key == "mountpoint" else "-"
 
 
-def zfs_list(host: Host, words: list[str], io: CommandIO) -> int:
-    options, names = options_of(words, "otsSd")
-    for name in names:
-        host.zfs.dataset(name)
-    kinds = set(options.get("t", "filesystem,volume").replace("all", "filesystem,volume,snapshot").split(","))
-    amount: Callable[[int], str] = str if "p" in options else human
-    columns = options.get("o", "name,used,avail,refer,mountpoint").split(",")
-    rows = []
-    for pool, name, snapshot in _dataset_rows(host, names, kinds, "r" in options or not names):
-        found = _properties(host, pool, name, snapshot)
-        values = {column: found.get(_ALIASES.get(column, column), "-") for column in columns}
-        rows.append({column: value if isinstance(value, str) else amount(value) for column, value in values.items()})
+def _text(key: str, value: Value, *, exact: bool) -> str:
+    if isinstance(value, str):
+        return value.removesuffix("x") if exact and key == "compressratio" else value
+    if exact or key in _PLAIN_NUMBERS:
+        return str(value)
+    if key == "creation":
+        return moment(value)
+    return "none" if key in _LIMITS and not value else human(value)
+
+
+# ---- verbs ----------------------------------------------------------------------------------------------------------
+
+
+def _list(host: Host, options: Options, io: CommandIO) -> None:
+    shown = options.last("o", "name,used,avail,refer,mountpoint")
+    columns = columns_of(_SPACE if shown == "space" else shown, KNOWN, _ALIASES)
+    named = [_find(host, name) for name in options.words]
+    default = "filesystem,volume,snapshot" if any(snapshot for _, _, snapshot in named) else "filesystem,volume"
+    kinds = _kinds(options.last("t", default))
+    depth = _depth(options)
+    if not named:
+        named = [(pool, name, None) for name, pool in sorted(host.zfs.pools.items())]
+        depth = depth if "d" in options else None
+    rows = [_properties(host, *found) for found in _below(host, named, kinds, depth)]
+    for letter in "Ss":
+        for key in reversed(options.given.get(letter, [])):
+            [name] = columns_of(key, KNOWN, _ALIASES)
+            rows = [row for _, row in sorted(((_rank(row.get(name)), row) for row in rows), key=itemgetter(0))]
+            if letter == "S":
+                rows.reverse()
     if not rows:
         io.err("no datasets available\n")
-        return 0
-    io.out(table(rows, columns, options, frozenset(columns) - {"name", "mountpoint", "type"}))
-    return 0
+        return
+    exact = "p" in options
+    texts = [{column: _text(column, row.get(column, "-"), exact=exact) for column in columns} for row in rows]
+    right = frozenset(columns) - {"name", "mountpoint", "type", "origin", "creation"}
+    io.out(table(texts, columns, _HEADS, right, plain="H" in options))
 
 
-def zfs_get(host: Host, words: list[str], io: CommandIO) -> int:
-    options, rest = options_of(words, "ots")
-    if not rest:
-        io.err("missing property argument\n")
-        return USAGE_STATUS
-    amount: Callable[[int], str] = str if "p" in options else human
+def _rank(value: Value | None) -> tuple[int, int, str]:
+    """What has no value comes last."""
+    if value is None:
+        return 1, 0, ""
+    return (0, value, "") if isinstance(value, int) else (0, 0, value)
+
+
+def _get(host: Host, options: Options, io: CommandIO) -> None:
+    if not options.words:
+        raise UsageError("missing property argument")
+    wanted = None if options.words[0] == "all" else columns_of(options.words[0], KNOWN, _ALIASES)
+    fields = ("name", "property", "value", "received", "source")
+    shown = options.last("o", "name,property,value,source")
+    columns = columns_of(",".join(fields) if shown == "all" else shown, fields, {})
+    sources = options.last("s", "local,default,inherited,received,temporary,none").split(",")
+    named = [_find(host, name) for name in options.words[1:]]
+    depth, kinds = _depth(options), _kinds(options.last("t", "all"))
+    if not named:
+        named, depth = [(pool, name, None) for name, pool in sorted(host.zfs.pools.items())], None
+    elif not depth and "t" not in options:
+        # a dataset that is named is shown without its snapshots
+        kinds -= {"snapshot"}
     rows = []
-    for full in rest[1:] or sorted(name for pool in host.zfs.pools.values() for name in pool.datasets):
-        name, _, snapshot = full.partition("@")
-        pool, dataset = host.zfs.dataset(name)
-        if snapshot and snapshot not in dataset.snapshots:
-            raise AgentError(f"cannot open '{full}': dataset does not exist")
-        found = _properties(host, pool, name, snapshot or None)
-        for key in sorted(found) if rest[0] == "all" else rest[0].split(","):
-            value = found.get(_ALIASES.get(key, key), "-")
-            text = value if isinstance(value, str) else amount(value)
-            rows.append({"name": full, "property": key, "value": text, "source": "-"})
-    columns = options.get("o", "name,property,value,source").split(",")
-    io.out(table(rows, columns, options))
-    return 0
+    for pool, name, snapshot in _below(host, named, kinds, depth):
+        found = _properties(host, pool, name, snapshot)
+        for key in wanted if wanted is not None else [key for key in found if key != "name"]:
+            source = _source(pool, name, snapshot, key) if key in found else "-"
+            if source.partition(" ")[0].replace("-", "none") in sources:
+                value = _text(key, found.get(key, "-"), exact="p" in options)
+                rows.append({"name": str(found["name"]), "property": key, "value": value, "source": source})
+                rows[-1]["received"] = "-"
+    if rows:
+        io.out(table(rows, columns, {}, frozenset(), plain="H" in options))
 
 
-def zfs_snapshot(host: Host, words: list[str], io: CommandIO) -> int:
-    _, names = options_of(words, "o")
-    for full in names:
+def _snapshot(host: Host, options: Options, io: CommandIO) -> None:
+    if not options.words:
+        raise UsageError("missing snapshot argument")
+    names = []
+    for full in options.words:
         name, at, snapshot = full.partition("@")
         if not at or not snapshot:
             raise AgentError(f"cannot create snapshot '{full}': missing '@' delimiter in snapshot name")
+        pool, _ = host.zfs.dataset(name)
+        below = _inside(pool, name) if "r" in options else []
+        names += [(each, snapshot) for each in [name, *below]]
+    for name, snapshot in names:
+        # all of them or none
+        if snapshot in host.zfs.dataset(name)[1].snapshots:
+            raise AgentError(f"cannot create snapshot '{name}@{snapshot}': dataset already exists")
+    for name, snapshot in names:
         host.zfs.snapshot(name, snapshot)
-    return 0
 
 
-def zfs_destroy(host: Host, words: list[str], io: CommandIO) -> int:
-    options, names = options_of(words, "")
-    for full in names:
-        name, at, snapshot = full.partition("@")
+def _destroy(host: Host, options: Options, io: CommandIO) -> None:
+    if not options.words:
+        raise UsageError("missing dataset argument")
+    if len(options.words) > 1:
+        raise UsageError("too many arguments")
+    [full] = options.words
+    name, at, _ = full.partition("@")
+    found = _snapshots_to_destroy(host, full, options) if at else _datasets_to_destroy(host, name, options)
+    dry = "n" in options
+    if "v" in options:
+        verb = "would destroy" if dry else "will destroy"
+        io.out("".join(f"{verb} {each}\n" for each in found))
+    for each in () if dry else found:
+        dataset, at, snapshot = each.partition("@")
         if at:
-            host.zfs.destroy_snapshot(name, snapshot)
-            continue
-        pool, dataset = host.zfs.dataset(name)
-        below = [other for other in pool.datasets if other.startswith(f"{name}/")]
-        if name == pool.name:
-            raise AgentError(f"cannot destroy '{name}': operation does not apply to pools\nuse 'zpool destroy'")
-        if (below or dataset.snapshots) and not {"r", "R"} & set(options):
-            raise AgentError(
-                f"cannot destroy '{name}': filesystem has children\nuse '-r' to destroy the following datasets"
-            )
-        for other in sorted([*below, name], reverse=True):
-            host.zfs.destroy(other)
-    return 0
+            host.zfs.destroy_snapshot(dataset, snapshot)
+        else:
+            host.zfs.destroy(dataset)
+
+
+def _snapshots_to_destroy(host: Host, full: str, options: Options) -> list[str]:
+    """`tank@a`, `tank@a,b`, `tank@a%c`, `tank@%c`; with -r those of that name in everything below, too."""
+    name, _, wanted = full.partition("@")
+    pool, _ = host.zfs.dataset(name)
+    below = _inside(pool, name) if "r" in options else []
+    found = []
+    for each in [name, *below]:
+        there = list(pool.datasets[each].snapshots)
+        for part in wanted.split(","):
+            first, percent, last = part.partition("%")
+            if percent and there and all(end in there for end in (first, last) if end):
+                start = there.index(first) if first else 0
+                found += [f"{each}@{snapshot}" for snapshot in there[start : there.index(last) + 1 if last else None]]
+            elif part in there:
+                found.append(f"{each}@{part}")
+    if not found:
+        raise AgentError("could not find any snapshots to destroy; check snapshot names.")
+    clones = [clone for each in found for clone in host.zfs.clones(*each.split("@"))]
+    if clones and "R" not in options:
+        listed = "\n".join(clones)
+        raise AgentError(
+            f"cannot destroy '{found[0]}': snapshot has dependent clones\n"
+            f"use '-R' to destroy the following datasets:\n{listed}"
+        )
+    return [*clones, *found]
+
+
+def _datasets_to_destroy(host: Host, name: str, options: Options) -> list[str]:
+    pool, dataset = host.zfs.dataset(name)
+    below = _inside(pool, name)
+    inside = [f"{name}@{each}" for each in dataset.snapshots]
+    inside += [
+        each for other in below for each in (other, *(f"{other}@{one}" for one in pool.datasets[other].snapshots))
+    ]
+    recursive = "r" in options or "R" in options
+    if inside and not recursive:
+        raise AgentError(
+            f"cannot destroy '{name}': {dataset.kind} has children\nuse '-r' to destroy the following datasets:\n"
+            + "\n".join(inside)
+        )
+    if name == pool.name:
+        raise AgentError(
+            f"cannot destroy '{name}': operation does not apply to pools\n"
+            f"use 'zfs destroy -r {name}' to destroy all datasets in the pool\n"
+            f"use 'zpool destroy {name}' to destroy the pool itself"
+        )
+    clones = [clone for each in [name, *below] for clone in host.zfs.clones(each) if clone not in below]
+    if clones and "R" not in options:
+        listed = "\n".join(clones)
+        raise AgentError(
+            f"cannot destroy '{name}': {dataset.kind} has dependent clones\n"
+            f"use '-R' to destroy the following datasets:\n{listed}"
+        )
+    # what is a clone goes before what it is a clone of, what is inside before what is around it
+    inner = sorted(sorted(below, reverse=True), key=lambda each: bool(host.zfs.clones(each)))
+    return [*clones, *inner, name]
+
+
+def _rollback(host: Host, options: Options, io: CommandIO) -> None:
+    if not options.words:
+        raise UsageError("missing dataset argument")
+    if options.words[1:]:
+        raise UsageError("too many arguments")
+    [full] = options.words
+    name, at, snapshot = full.partition("@")
+    if not at:
+        raise AgentError(f"cannot open '{full}': missing '@' delimiter in snapshot name")
+    pool, _, _ = _find(host, full)
+    there = list(pool.datasets[name].snapshots)
+    newer = there[there.index(snapshot) + 1 :]
+    if newer and not ("r" in options or "R" in options):
+        listed = "\n".join(f"{name}@{each}" for each in newer)
+        raise AgentError(
+            f"cannot rollback to '{full}': more recent snapshots or bookmarks exist\n"
+            f"use '-r' to force deletion of the following\nsnapshots and bookmarks:\n{listed}"
+        )
+    clones = [clone for each in newer for clone in host.zfs.clones(name, each)]
+    if clones and "R" not in options:
+        listed = "\n".join(clones)
+        raise AgentError(
+            f"cannot rollback to '{full}': clones of previous snapshots exist\n"
+            f"use '-R' to force deletion of the following\nclones and dependents:\n{listed}"
+        )
+    for clone in clones:
+        host.zfs.destroy(clone)
+    for each in newer:
+        host.zfs.destroy_snapshot(name, each)
+    host.zfs.rollback(name, snapshot)
+
+
+VERBS = {
+    "rollback": Verb(_rollback, "frR"),
+    "list": Verb(_list, "Hpr", "dostS"),
+    "get": Verb(_get, "Hpr", "dost"),
+    "snapshot": Verb(_snapshot, "r", "o"),
+    "snap": Verb(_snapshot, "r", "o"),
+    "destroy": Verb(_destroy, "fnpRrv"),
+}

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agentstack._shared.ha_types import Load
 from agentstack.ha.environment import (
     ClusterFilesError,
     ClusterSettings,
     Job,
-    Load,
     LogLevel,
     LrmStatus,
     ManagerStatus,

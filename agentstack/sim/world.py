@@ -9,7 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentstack.ha.environment import ClusterSettings, CrsSettings, Load, LrmStatus, ManagerStatus, ResourceConfig
+from agentstack._shared.ha_types import Load
+from agentstack.ha.environment import ClusterSettings, CrsSettings, LrmStatus, ManagerStatus, ResourceConfig
 from agentstack.sim.scenario import DEFAULT_LIMITS, DEFAULT_USAGE, DEFAULT_VERSION, Scenario
 
 LOCK_LIFE = 120

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from agentstack.api.endpoint import Call, Json, pbs
 from agentstack.api.pbs.config import check_schedule
@@ -14,6 +16,9 @@ from agentstack.pbs.jobs import Kind
 from agentstack.pbs.sections import DATASTORES, PRUNE_JOBS, SYNC_JOBS, VERIFY_JOBS, SectionFile, Values, check_digest
 from agentstack.pbs.upkeep import KEEP
 from agentstack.tasks import Task
+
+if TYPE_CHECKING:
+    from agentstack.host import Host
 
 GC: Kind = "garbage_collection"
 _CONTROL = frozenset({"name", "delete", "digest", "reuse-datastore", "overwrite-in-use"})
@@ -44,6 +49,15 @@ async def list_datastores(call: Call) -> Json:
     ]
 
 
+async def add_datastore(host: Host, name: str, settings: Mapping[str, Any], *, reuse: bool = False) -> None:
+    """Make a datastore at the path of its settings, or with `reuse` take the one there, and enter it."""
+    await asyncio.to_thread(host.pbs.datastores.create, name, settings["path"], reuse=reuse)
+    sections = DATASTORES.read(host)
+    sections.of("datastore")[name] = dict(settings)
+    DATASTORES.write(host, sections)
+    host.pbs.jobs.reset(GC, name)
+
+
 @pbs("POST", "/config/datastore")
 async def create_datastore(call: Call) -> Json:
     """Answers with the UPID of the task that makes it, whatever the schema says (facts §20.4)."""
@@ -57,13 +71,9 @@ async def create_datastore(call: Call) -> Json:
     async def work(task: Task) -> None:
         task.log("Chunkstore create: 1%" if not reuse else f"reusing datastore at {values['path']}")
         stores.check_new(name, values["path"], reuse=reuse)
-        await asyncio.to_thread(stores.create, name, values["path"], reuse=reuse)
+        await add_datastore(call.host, name, values, reuse=reuse)
         if not reuse:
             task.log("Chunkstore create: 100%")
-        sections = DATASTORES.read(call.host)
-        sections.of("datastore")[name] = values
-        DATASTORES.write(call.host, sections)
-        call.host.pbs.jobs.reset(GC, name)
         if schedule and retention:
             ident = f"default-{name}-prune"[:32]
             jobs = PRUNE_JOBS.read(call.host)

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pbs
+from agentstack.api.pbs.config_datastore import add_datastore
 from agentstack.errors import AgentError, ParameterError
-from agentstack.pbs.sections import DATASTORES
 from agentstack.storage import signatures
 from agentstack.tasks import Task
 
@@ -136,10 +135,7 @@ async def create_directory(call: Call) -> Json:
             unit.write_text(_UNIT.format(name=name, what=what, where=where, filesystem=filesystem))
             host.pbs.datastores.directory(where).mkdir(parents=True, exist_ok=True)
             if call.get("add-datastore"):
-                await asyncio.to_thread(host.pbs.datastores.create, name, where, reuse=False)
-                sections = DATASTORES.read(host)
-                sections.of("datastore")[name] = {"path": where}
-                DATASTORES.write(host, sections)
+                await add_datastore(host, name, {"path": where})
 
     return host.tasks.start(call.identity, "dircreate", name, work)
 

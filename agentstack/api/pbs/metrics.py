@@ -35,7 +35,7 @@ async def _check_http(call: Call, values: Values) -> None:
             if answer.status >= 400:
                 raise AgentError(f"error testing connection to {values['url']}: got HTTP status {answer.status}")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise AgentError(f"error testing connection to {values['url']}: {error or 'timeout'}") from error
+        raise AgentError(f"error testing connection to {values['url']}: {str(error) or 'timeout'}") from error
 
 
 async def _check_udp(call: Call, values: Values) -> None:

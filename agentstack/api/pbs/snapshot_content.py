@@ -120,7 +120,7 @@ def row(archive: str, entry: files.Entry) -> dict[str, Any]:
 
 @pbs("GET", f"{_STORE}/pxar-file-download")
 async def download_file(call: Call) -> Json:
-    """A single file; of a directory a tar archive."""
+    """A single file; of a directory a zip archive, or with `tar` a tar.zst archive."""
     store, path = open_store(call), decoded_path(call["filepath"])
     snapshot, manifest = snapshot_of(call, store, "Datastore.Read", "Datastore.Backup")
     archive, inside = _split(path)
@@ -130,5 +130,6 @@ async def download_file(call: Call) -> Json:
     if entry is None:
         raise AgentError(f"'{path}' not found", status=404)
     stream = cast(IO[bytes], _stream(store, snapshot, archive))
-    parts = files.content_of(stream, entry, entries, as_tar=bool(call.get("tar")) or entry.kind == "d")
-    return Response(body=_sent(parts), headers=_OCTETS)
+    tar = bool(call.get("tar"))
+    parts = files.content_of(stream, entry, entries, as_tar=tar or entry.kind == "d")
+    return Response(body=await asyncio.to_thread(files.for_download, parts, entry, tar=tar), headers=_OCTETS)

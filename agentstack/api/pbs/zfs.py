@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from agentstack._shared.lists import split_list
 from agentstack.api.endpoint import Call, Json, pbs
+from agentstack.api.pbs.config_datastore import add_datastore
 from agentstack.errors import AgentError
-from agentstack.pbs.sections import DATASTORES
 from agentstack.tasks import Task
 
 if TYPE_CHECKING:
@@ -77,10 +76,7 @@ async def create_pool(call: Call) -> Json:
             host.zfs.create_pool(name, level, devices, call.get("ashift", 12), call.get("compression", "on"))
             host.pbs.datastores.directory(where).mkdir(parents=True, exist_ok=True)
             if call.get("add-datastore"):
-                await asyncio.to_thread(host.pbs.datastores.create, name, where, reuse=False)
-                sections = DATASTORES.read(host)
-                sections.of("datastore")[name] = {"path": where}
-                DATASTORES.write(host, sections)
+                await add_datastore(host, name, {"path": where})
 
     return host.tasks.start(call.identity, "zfscreate", name, work)
 

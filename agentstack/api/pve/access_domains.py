@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentstack._shared import calendar_event
+from agentstack.access import realm_sync
 from agentstack.access.realms import SYNC_SCHEMA, TFA_SCHEMA
 from agentstack.api import formats
 from agentstack.api.endpoint import Call, Json, pve
@@ -20,7 +21,6 @@ TEXTS = {
     "job_exists": "Job '{id}' already exists",
     "job_missing": "No such job '{id}'",
     "no_such_realm": "realm '{realm}' does not exist",
-    "cannot_sync": "Cannot sync realm type '{type}'! Only LDAP/AD realms can be synced.",
     "missing": "property is missing and it is not optional",
 }
 
@@ -68,6 +68,21 @@ async def delete_domain(call: Call) -> Json:
     await call.host.access.realms.delete(call["realm"])
 
 
+@pve("POST", "/access/domains/{realm}/sync")
+async def sync_domain(call: Call) -> Json:
+    host, realm = call.host, call["realm"]
+    entry, _ = host.access.realms.get(realm)
+    realm_sync.check_type(entry)
+    options = realm_sync.Options.read(entry, {name: call.get(name) for name in SYNC_SCHEMA})
+    dry_run = bool(call.get("dry-run"))
+    return host.tasks.start(
+        call.identity,
+        realm_sync.TASK + ("-test" if dry_run else ""),
+        realm,
+        lambda task: realm_sync.synchronise(host, task, entry, options, dry_run=dry_run),
+    )
+
+
 # ---- jobs -----------------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +96,8 @@ def _shown(call: Call, entry: Entry) -> dict[str, Any]:
     if row["enabled"]:
         due = calendar_event.parse(row["schedule"]).next_after(int(call.host.clock.now()), zone(call.host))
         row |= {"next-run": due} if due is not None else {}
-    return row
+    last = call.host.scheduler.last_run(entry)
+    return row | ({"last-run": last} if last is not None else {})
 
 
 @pve("GET", "/cluster/jobs/realm-sync")
@@ -105,8 +121,7 @@ async def create_sync_job(call: Call) -> Json:
     realm = call.host.access.realms.read()[0].get(values["realm"])
     if realm is None:
         raise AgentError(TEXTS["no_such_realm"].format(realm=values["realm"]))
-    if realm.type not in ("ad", "ldap"):
-        raise AgentError(TEXTS["cannot_sync"].format(type=realm.type))
+    realm_sync.check_type(realm)
     async with JOBS_CFG.locked(call.host):
         entries, _ = JOBS_CFG.read(call.host)
         if call["id"] in entries:

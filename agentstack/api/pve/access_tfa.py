@@ -46,7 +46,7 @@ async def read_tfa(call: Call) -> Json:
 @pve("POST", "/access/tfa/{userid}")
 async def add_tfa(call: Call) -> Json:
     userid, kind = call["userid"], call["type"]
-    _may_change(call)
+    await _may_change(call)
     if userid not in call.host.access.cfg.users:
         raise no_such_user(userid)
     found: dict[str, Any]
@@ -66,7 +66,7 @@ async def add_tfa(call: Call) -> Json:
 
 @pve("PUT", "/access/tfa/{userid}/{id}")
 async def update_tfa(call: Call) -> Json:
-    _may_change(call)
+    await _may_change(call)
     enable = None if call.get("enable") is None else bool(call["enable"])
     async with call.host.access.factors.editing(call["userid"]) as data:
         tfa.change(data, call["id"], call.get("description"), enable)
@@ -74,7 +74,7 @@ async def update_tfa(call: Call) -> Json:
 
 @pve("DELETE", "/access/tfa/{userid}/{id}")
 async def delete_tfa(call: Call) -> Json:
-    _may_change(call)
+    await _may_change(call)
     async with call.host.access.factors.editing(call["userid"]) as data:
         tfa.remove(data, call["id"])
         left = bool(tfa.entries(data))
@@ -105,7 +105,7 @@ async def unlock(call: Call) -> Json:
         return int(tfa.unlock(data))
 
 
-def _may_change(call: Call) -> None:
+async def _may_change(call: Call) -> None:
     """Everybody but root@pam proves once more who they are; only root@pam changes root@pam's factors."""
     if call.identity.is_root:
         return
@@ -114,7 +114,7 @@ def _may_change(call: Call) -> None:
     if call.get("password") is None:
         raise ParameterError({"password": TEXTS["password"]})
     try:
-        call.host.access.login(call.identity.userid, call["password"])
+        await call.host.access.login(call.identity.userid, call["password"])
     except Unauthorized as error:
         raise AgentError(error.message, status=401) from error
 

@@ -159,7 +159,7 @@ async def change_password(call: Call) -> Json:
         confirmation = call.get("confirmation-password")
         if confirmation is None:
             raise ParameterError({"confirmation-password": "missing confirmation password"})
-        access.login(call.identity.userid, confirmation)
+        await access.login(call.identity.userid, confirmation)
     if userid not in access.cfg.users:
         raise no_such_user(userid)
     await access.set_password(userid, call["password"])

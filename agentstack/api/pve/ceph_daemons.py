@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.ceph import conf
+from agentstack.ceph.auth import ADMIN, DAEMONS, keyring, new_key
 from agentstack.ceph.daemons import KINDS, Kind
 from agentstack.ceph.maps import ClusterMap
 from agentstack.ceph.quorum import Unreachable
@@ -52,9 +52,8 @@ async def init(call: Call) -> Json:
         if not host.files.exists("ceph"):
             await host.files.mkdir("ceph")
         if not host.files.exists(ADMIN_KEYRING):
-            key = secrets.token_urlsafe(30)
-            caps = "".join(f'\tcaps {part} = "allow *"\n' for part in ("mds", "mgr", "mon", "osd"))
-            await host.files.write(ADMIN_KEYRING, f"[client.admin]\n\tkey = {key}\n{caps}")
+            key = new_key(host.clock.now())
+            await host.files.write(ADMIN_KEYRING, keyring("client.admin", key, ADMIN))
 
 
 # --- monitors -----------------------------------------------------------------------------------------------------
@@ -228,6 +227,8 @@ async def _create_manager(host: Host, name: str, task: Task) -> None:
         raise AgentError(f"ceph manager directory '/var/lib/ceph/mgr/ceph-{name}' already exists")
     task.log(f"creating manager directory '/var/lib/ceph/mgr/ceph-{name}'")
     task.log(f"creating keys for 'mgr.{name}'")
+    key = new_key(host.clock.now())
+    await host.ceph.group.execute("key_get_or_create", entity=f"mgr.{name}", key=key, caps=DAEMONS["mgr"])
     await host.ceph.group.execute("manager_add", name=name, host=host.name)
     host.ceph.daemons.create("mgr", name)
     task.log("setting owner for directory")
@@ -238,6 +239,7 @@ async def _create_manager(host: Host, name: str, task: Task) -> None:
 
 @pve("DELETE", "/nodes/{node}/ceph/mgr/{id}")
 async def destroy_manager(call: Call) -> Json:
+    """Its key stays with the monitors, and is the one that a manager of that name gets next."""
     host, name = call.host, str(call["id"])
     host.ceph.require_keyring()
     if name not in host.ceph.daemons.names("mgr"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.ceph import label
+from agentstack.ceph.auth import DAEMONS, new_key
 from agentstack.ceph.daemons import LocalOsd
 from agentstack.ceph.maps import ClusterMap, CrushBucket
 from agentstack.ceph.peering import all_groups
@@ -140,6 +141,7 @@ async def _create(
             device=device,
             size=data.spec.size // per_device,
             device_class=device_class or data.spec.type,
+            key={"key": new_key(host.clock.now()), "caps": DAEMONS["osd"]},
         )
         host.ceph.daemons.create_osd(LocalOsd(number, own, device))
         label.add(data.image, own)

@@ -2,36 +2,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """/nodes/{node}/storage/{storage}/file-restore: single files out of a backup on a backup server.
 
-What a container's backup holds can be listed and fetched. Of a virtual machine's only the disks are shown: guests of
-agents keep records on their disks, and no file system that could be looked into.
+What a container's backup holds can be listed and fetched. A virtual machine's disks are shown with one partition each:
+guests of agents keep records on their disks and no file system, so that these records are the only file there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
-from typing import IO, cast
+import io
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import IO, Any, cast
 
 from aiohttp.web import Response
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.pbs.snapshot_content import decoded_path, row
 from agentstack.backup import files
-from agentstack.backup.sources import PbsSource, Source, opened
+from agentstack.backup.rights import check_read
+from agentstack.backup.sources import PbsSource, opened
 from agentstack.errors import AgentError
 from agentstack.guests.config import LXC, QEMU
+from agentstack.guests.process import AREA
 
 _PATH = "/nodes/{node}/storage/{storage}/file-restore"
 
 
 def _volume(call: Call) -> str:
     host, storage = call.host, call["storage"]
-    host.access.check(call.identity, f"/storage/{storage}", ["Datastore.AllocateSpace"])
     if host.storage.entry(storage).type != "pbs":
         raise AgentError("Only PBS storages supported for file-restore.")
     volume: str = call["volume"]
-    return volume if volume.startswith(f"{storage}:") else f"{storage}:{volume}"
+    volid = volume if volume.startswith(f"{storage}:") else f"{storage}:{volume}"
+    check_read(host, call.identity, volid)
+    return volid
 
 
 async def _read(source: PbsSource, filename: str) -> bytes:
@@ -44,61 +50,89 @@ def _split(path: str) -> tuple[str, str]:
     return archive, "/" + inside
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What an archive holds: its catalogue, and how to read the stream under it."""
+
+    entries: list[files.Entry]
+    read: Callable[[files.Entry], Awaitable[IO[bytes]]]
+
+
+async def _content(source: PbsSource, archive: str) -> _Content:
+    if archive == files.FILES:
+        entries = files.read_catalogue(await _read(source, files.CATALOG))
+        return _Content(entries, lambda entry: _stream(source, entry, entries))
+    key = archive.removeprefix("drive-").removesuffix(".img.fidx")
+    if key not in await source.sizes():
+        raise AgentError(f"'{archive}' not found")
+    records = files.whole_records(await _area(source, key))
+
+    async def stream(_entry: files.Entry) -> IO[bytes]:
+        return io.BytesIO(records)
+
+    return _Content(files.disk_entries(records, source.snapshot.time), stream)
+
+
+async def _area(source: PbsSource, key: str) -> bytes:
+    """A disk's data from the beginning of the area for records, as far as there is any without a hole."""
+    found = bytearray()
+    async with aclosing(source.data(key)) as pieces:  # type: ignore[type-var]
+        async for start, data in pieces:
+            behind = start + len(data) - AREA
+            if behind > len(found):
+                if start - AREA > len(found):
+                    break
+                found += data[len(data) - (behind - len(found)) :]
+    return bytes(found)
+
+
+async def _stream(source: PbsSource, entry: files.Entry, entries: list[files.Entry]) -> IO[bytes]:
+    index = await source.index(files.FILES)
+    chunks = [chunk for chunk in index.chunks() if _touches(chunk, entry, entries)]
+    held = {digest: await source.chunk(digest) for digest, _, _ in chunks}
+    return cast(IO[bytes], files.ChunkedStream(list(index.chunks()), held.__getitem__))
+
+
 @pve("GET", f"{_PATH}/list")
 async def list_files(call: Call) -> Json:
     volume, path = _volume(call), decoded_path(call["filepath"])
     kind = LXC if "/ct/" in volume else QEMU
-    async with opened(call.host, kind, volume) as source:
-        if kind is QEMU:
-            return await _disks(source, path)
+    async with opened(call.host, kind, volume) as opened_source:
+        source = cast(PbsSource, opened_source)
         if path == "/":
-            name = base64.b64encode(f"/{files.FILES}".encode()).decode()
-            return [{"filepath": name, "text": files.FILES, "type": "d", "leaf": 0}]
+            return [_archive(files.FILES, "d")] if kind is LXC else await _disks(source)
         archive, inside = _split(path)
-        entries = files.read_catalogue(await _read(cast(PbsSource, source), files.CATALOG))
+        content = await _content(source, archive)
         try:
-            rows = [row(archive, entry) for entry in files.listing(entries, inside)]
+            rows = [row(archive, entry) for entry in files.listing(content.entries, inside)]
         except FileNotFoundError as error:
             raise AgentError(f"'{path}' not found") from error
         return [{**one, "leaf": int(one["leaf"])} for one in rows]
 
 
-async def _disks(source: Source, path: str) -> Json:
-    if path != "/":
-        return []
-    names = [(f"drive-{key}.img.fidx", size) for key, size in (await source.sizes()).items()]
-    return [
-        {"filepath": base64.b64encode(f"/{name}".encode()).decode(), "text": name, "type": "v", "leaf": 0, "size": size}
-        for name, size in names
-    ]
+def _archive(name: str, kind: str) -> dict[str, Any]:
+    return {"filepath": base64.b64encode(f"/{name}".encode()).decode(), "text": name, "type": kind, "leaf": 0}
+
+
+async def _disks(source: PbsSource) -> Json:
+    return [{**_archive(f"drive-{key}.img.fidx", "v"), "size": size} for key, size in (await source.sizes()).items()]
 
 
 @pve("GET", f"{_PATH}/download")
 async def download(call: Call) -> Json:
-    """A file; of a directory (or with `tar`) an archive of what lies in it."""
+    """A file; of a directory a zip archive, or with `tar` a tar.zst archive of what lies in it."""
     volume, path = _volume(call), decoded_path(call["filepath"])
     archive, inside = _split(path)
-    if "/ct/" not in volume or archive != files.FILES:
-        raise AgentError(f"'{path}' cannot be downloaded: only files of containers can be")
-    async with opened(call.host, LXC, volume) as source:
-        entries = files.read_catalogue(await _read(cast(PbsSource, source), files.CATALOG))
-        entry = next((entry for entry in entries if entry.path == inside), None)
+    tar = bool(call.get("tar"))
+    async with opened(call.host, LXC if "/ct/" in volume else QEMU, volume) as source:
+        content = await _content(cast(PbsSource, source), archive)
+        entry = next((entry for entry in content.entries if entry.path == inside), None)
         if entry is None:
             raise AgentError(f"'{path}' not found")
-        parts = [part async for part in _content(cast(PbsSource, source), entry, entries, tar=bool(call.get("tar")))]
-    return Response(body=b"".join(parts), headers={"Content-Type": "application/octet-stream"})
-
-
-async def _content(
-    source: PbsSource, entry: files.Entry, entries: list[files.Entry], *, tar: bool
-) -> AsyncIterator[bytes]:
-    index = await source.index(files.FILES)
-    chunks = [chunk for chunk in index.chunks() if _touches(chunk, entry, entries)]
-    held = {digest: await source.chunk(digest) for digest, _, _ in chunks}
-    stream = cast(IO[bytes], files.ChunkedStream(list(index.chunks()), held.__getitem__))
-    parts: Iterator[bytes] = files.content_of(stream, entry, entries, as_tar=tar or entry.kind == "d")
-    while (data := await asyncio.to_thread(next, parts, None)) is not None:
-        yield data
+        stream = await content.read(entry)
+        parts = files.content_of(stream, entry, content.entries, as_tar=tar or entry.kind == "d")
+        body = await asyncio.to_thread(files.for_download, parts, entry, tar=tar)
+    return Response(body=body, headers={"Content-Type": "application/octet-stream"})
 
 
 def _touches(chunk: tuple[bytes, int, int], entry: files.Entry, entries: list[files.Entry]) -> bool:

@@ -76,6 +76,8 @@ def register(kind: Kind) -> None:
         if restore.archive_of(kind, call.params) is not None:
             return restore.begin(call.host, call.identity, kind, call.params)
         create.check_create(call.host, call.identity, kind, vmid, call.params)
+        options = create.options(call.params)
+        update.check_options(call.host, call.identity, vmid, options, pool=call.get("pool"))
 
         async def work(task: Task) -> None:
             await create.create(call.host, kind, vmid, call.params, task.log)

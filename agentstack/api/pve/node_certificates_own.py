@@ -1,23 +1,18 @@
 # SPDX-FileCopyrightText: Quorate contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""/nodes/{node}/certificates/custom and acme: certificates that a node gets from elsewhere (facts §18)."""
+"""/nodes/{node}/certificates/custom: certificates that a node gets from elsewhere (facts §18)."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
+from agentstack.acme.orders import CERTIFICATE, KEY, path
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.pve.node_certificates import describe
-from agentstack.api.pve.node_config import acme_domains
 from agentstack.errors import AgentError, ParameterError
-from agentstack.tasks import Task
-
-if TYPE_CHECKING:
-    from agentstack.host import Host
 
 TEXTS = {
     "exists": "Custom certificate exists but 'force' is not set.",
@@ -25,19 +20,9 @@ TEXTS = {
     "mismatch": "key does not match the certificate",
     "pem": "invalid format - value does not look like a valid PEM-formatted certificate chain\n",
     "key": "invalid format - value does not look like a valid PEM-formatted string\n",
-    "domains": "no domains configured",
-    "acme_exists": "Custom certificate exists but 'force' is not set.",
-    "acme_none": "No custom certificate found",
-    "directory": "Failed to query ACME directory: no route to the certificate authority",
 }
 
-CERTIFICATE, KEY = "pveproxy-ssl.pem", "pveproxy-ssl.key"
 CUSTOM = "/nodes/{node}/certificates/custom"
-ACME = "/nodes/{node}/certificates/acme/certificate"
-
-
-def _path(host: Host, name: str) -> str:
-    return f"nodes/{host.name}/{name}"
 
 
 def _check_pair(chain: str, key: str) -> None:
@@ -62,15 +47,15 @@ async def upload(call: Call) -> Json:
     files = host.files
     chain = re.sub(r"\r\n?", "\n", call["certificates"]).strip() + "\n"
     key = call.get("key")
-    if files.exists(_path(host, CERTIFICATE)) and not call.get("force"):
+    if files.exists(path(host, CERTIFICATE)) and not call.get("force"):
         raise ParameterError({"force": TEXTS["exists"]})
     if key is None:
-        if not files.exists(_path(host, KEY)):
+        if not files.exists(path(host, KEY)):
             raise ParameterError({"key": TEXTS["no_key"]})
-        key = files.read_text(_path(host, KEY))
+        key = files.read_text(path(host, KEY))
     _check_pair(chain, key)
-    await files.write(_path(host, KEY), key.strip() + "\n")
-    await files.write(_path(host, CERTIFICATE), chain)
+    await files.write(path(host, KEY), key.strip() + "\n")
+    await files.write(path(host, CERTIFICATE), chain)
     if call.get("restart"):
         host.certificates.reload()
     return {"filename": CERTIFICATE, **describe(chain.encode())}
@@ -80,43 +65,7 @@ async def upload(call: Call) -> Json:
 async def delete(call: Call) -> Json:
     host = call.host
     for name in (CERTIFICATE, KEY):
-        if host.files.exists(_path(host, name)):
-            await host.files.delete(_path(host, name))
+        if host.files.exists(path(host, name)):
+            await host.files.delete(path(host, name))
     if call.get("restart"):
         host.certificates.reload()
-
-
-# ---- ACME: no authority can be reached from a stack ------------------------------------------------------------------
-
-
-def _order(call: Call, kind: str) -> str:
-    if not acme_domains(call.host, call.host.name):
-        raise AgentError(TEXTS["domains"])
-
-    async def work(task: Task) -> None:
-        task.log("Loading ACME account details")
-        task.log("Placing ACME order")
-        raise AgentError(TEXTS["directory"])
-
-    return call.host.tasks.start(call.identity, kind, "", work)
-
-
-@pve("POST", ACME)
-async def order(call: Call) -> Json:
-    if call.host.files.exists(_path(call.host, CERTIFICATE)) and not call.get("force"):
-        raise ParameterError({"force": TEXTS["acme_exists"]})
-    return _order(call, "acmenewcert")
-
-
-@pve("PUT", ACME)
-async def renew(call: Call) -> Json:
-    if not call.host.files.exists(_path(call.host, CERTIFICATE)):
-        raise AgentError(TEXTS["acme_none"])
-    return _order(call, "acmerenew")
-
-
-@pve("DELETE", ACME)
-async def revoke(call: Call) -> Json:
-    if not call.host.files.exists(_path(call.host, CERTIFICATE)):
-        raise AgentError(TEXTS["acme_none"])
-    return _order(call, "acmerevoke")

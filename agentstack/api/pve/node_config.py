@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from agentstack._shared.lists import split_list
 from agentstack._shared.property_string import parse_property_string
 from agentstack._shared.section_config import config_digest
+from agentstack.acme.plugins import STANDALONE
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.formats import NESTED
-from agentstack.api.pve.options import format_options, parse_options
 from agentstack.api.tables import load
+from agentstack.cluster.datacenter import format_options, parse_options
 from agentstack.errors import AgentError, ParameterError
 from agentstack.sections import check_digest
 
@@ -83,12 +84,15 @@ def _parsed(name: str, text: str) -> dict[str, str]:
     return {key: str(value) for key, value in parse_property_string(text, schema, path=name, formats=NESTED).items()}
 
 
-def acme_domains(host: Host, node: str) -> list[str]:
-    """The domains that a node's certificate is to be ordered for."""
+def acme_wishes(host: Host, node: str) -> tuple[str, dict[str, str]]:
+    """The account that a node orders its certificate with, and its domains with the plugins that prove them."""
     found, _ = read(host, node)
-    domains = split_list(_parsed("acme", found["acme"]).get("domains", "").replace(";", ",")) if "acme" in found else []
-    numbered = sorted(name for name in found if name.startswith("acmedomain"))
-    return [*domains, *(_parsed("acmedomain", found[name])["domain"] for name in numbered)]
+    acme = _parsed("acme", found["acme"]) if "acme" in found else {}
+    domains = dict.fromkeys(split_list(acme.get("domains", "").replace(";", ",")), STANDALONE)
+    for name in sorted(name for name in found if name.startswith("acmedomain")):
+        parsed = _parsed("acmedomain", found[name])
+        domains[parsed["domain"]] = parsed.get("plugin", STANDALONE)
+    return acme.get("account", "default"), domains
 
 
 @pve("POST", "/nodes/{node}/wakeonlan")

@@ -15,13 +15,13 @@ from agentstack._shared.lists import split_list
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.order import shuffled
 from agentstack.errors import AgentError, ParameterError
-from agentstack.interfaces import BRIDGE_DEFAULTS, Interface, format_interfaces, parse_interfaces
+from agentstack.interfaces import BRIDGE_DEFAULTS, FILE, Interface, format_interfaces, parse_interfaces
 from agentstack.tasks import Task
 
 if TYPE_CHECKING:
     from agentstack.host import Host
 
-FILE, STAGED = "etc/network/interfaces", "etc/network/interfaces.new"
+STAGED = f"{FILE}.new"
 
 GROUPS = {
     "any_bridge": ("bridge", "OVSBridge", "vnet"),
@@ -73,9 +73,8 @@ def is_staged(host: Host) -> bool:
 def interfaces(host: Host) -> dict[str, Interface]:
     """The interfaces as they are configured, with staged changes; `active` are those that are up now."""
     found = _read(host, STAGED if is_staged(host) else FILE)
-    up = _read(host, FILE)
     for name, interface in found.items():
-        if name in up:
+        if name in host.network.interfaces or name in physical(host):
             interface["active"] = 1
         if name in physical(host):
             interface["exists"] = 1
@@ -156,7 +155,7 @@ async def delete_interface(call: Call) -> Json:
 
 @pve("PUT", "/nodes/{node}/network")
 async def apply_changes(call: Call) -> Json:
-    """Put the staged file in force; the addresses that other hosts reach this one by stay as they are."""
+    """Put the staged file in force: an address of this host that is no longer in it is not reached any more."""
     host = call.host
 
     async def work(task: Task) -> None:
@@ -164,7 +163,7 @@ async def apply_changes(call: Call) -> Json:
         if staged.exists():
             staged.replace(host.root / FILE)
         await host.clock.sleep(RELOAD_TIME)
-        _reload(host, task.log)
+        reload_interfaces(host, task.log)
 
     return host.tasks.start(call.identity, "srvreload", "networking", work)
 
@@ -258,10 +257,14 @@ def _complete(interface: Interface) -> None:
     interface["families"] = ["inet", *(["inet6"] if interface["method6"] != "manual" else [])]
 
 
-def _reload(host: Host, log: Callable[[str], None]) -> None:
-    """Bring the file in force: a bridge does without a port that is not there, a bond does not."""
+def reload_interfaces(host: Host, log: Callable[[str], None]) -> None:
+    """Bring the file in force: a bridge does without a port that is not there, a bond does not.
+
+    Raises AgentError when something did not come up; the rest is in force.
+    """
     failed = False
     found = _read(host, FILE)
+    host.network.configure(found)
     for name, interface in found.items():
         for option, text in (("bridge_ports", TEXTS["no_port"]), ("slaves", TEXTS["no_slave"])):
             for port in split_list(interface.get(option)):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,43 +11,16 @@ from agentstack._shared.lists import split_list
 from agentstack._shared.property_string import default_key, parse_property_string
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.api.tables import load
+from agentstack.cluster.datacenter import FILE, format_options, read_options
 
 if TYPE_CHECKING:
     from agentstack.cluster.files import ClusterFiles
 
-FILE = "datacenter.cfg"
 LOCK = "file-datacenter_cfg"
 
 DEFAULTS = {"mac_prefix": "BC:24:11"}
 STAY_TEXT = ("bwlimit",)
 """Property strings that are answered as they are stored."""
-
-_LINE = re.compile(r"([a-z0-9_-]+):\s*(.*?)\s*")
-
-
-def parse_options(text: str) -> dict[str, str]:
-    """The file's options as text; the comment lines at its head are the description, a line feed after each."""
-    options: dict[str, str] = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            options["description"] = f"{options.get('description', '')}{line[1:]}\n"
-        elif match := _LINE.fullmatch(line):
-            options[match[1]] = match[2]
-    return options
-
-
-def format_options(options: Mapping[str, str]) -> str:
-    """Write the file: the description as comment, an empty line, options by name."""
-    lines = [f"#{line}" for line in options.get("description", "").splitlines()]
-    if lines:
-        lines.append("")
-    lines += [f"{name}: {options[name]}" for name in sorted(options) if name != "description"]
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def read_options(files: ClusterFiles) -> dict[str, str]:
-    """The options as text."""
-    return parse_options(files.read_text(FILE, default=""))
 
 
 def parsed_options(files: ClusterFiles) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from agentstack.api.order import shuffled
 from agentstack.errors import AgentError, ParameterError
 from agentstack.guests import config as configs
 from agentstack.sections import Entry
-from agentstack.storage import config
+from agentstack.storage import config, rights
 from agentstack.storage.types import STORAGE_TYPES
+from agentstack.storage.volumes import TEXTS as VOLUMES
 from agentstack.storage.volumes import Volume
 from agentstack.tasks import Task
 
@@ -126,7 +127,11 @@ async def list_content(call: Call) -> Json:
     await call.host.storage.refresh(call["storage"], content=True)
     volumes = call.host.storage.volumes(call["storage"], call.get("vmid"))
     wanted = call.get("content")
-    return [_row(volume) for volume in volumes if wanted in (None, _listed_as(call, volume))]
+    return [
+        _row(volume)
+        for volume in volumes
+        if wanted in (None, _listed_as(call, volume)) and rights.may_see(call.host, call.identity, volume)
+    ]
 
 
 def _listed_as(call: Call, volume: Volume) -> str:
@@ -159,30 +164,26 @@ def _volume(call: Call) -> str:
     return volume
 
 
-def _owner(call: Call, volid: str) -> int | None:
+def _find(call: Call, volid: str) -> Volume | None:
     storage = call.host.storage
-    found = (volume.vmid for volume in storage.volumes(storage.split(volid)[0]) if volume.volid == volid)
-    return next(found, None)
+    return next((volume for volume in storage.volumes(storage.split(volid)[0]) if volume.volid == volid), None)
 
 
-def _check_volume_access(call: Call, volid: str) -> None:
-    storage = volid.partition(":")[0]
-    if call.host.access.may(call.identity, f"/storage/{storage}", ["Datastore.Allocate"]):
-        return
-    owner = _owner(call, volid)
-    if owner is not None:
-        call.host.access.check(call.identity, f"/vms/{owner}", ["VM.Config.Disk"])
-    call.host.access.check(call.identity, f"/storage/{storage}", ["Datastore.AllocateSpace"])
+def _check_may_miss(call: Call, volid: str) -> None:
+    """That a volume is not there is for those to know who may see all that is on the storage."""
+    call.host.access.check(call.identity, f"/storage/{volid.partition(':')[0]}", ["Datastore.Allocate"])
 
 
 @pve("GET", "/nodes/{node}/storage/{storage}/content/{volume}")
 async def read_volume(call: Call) -> Json:
     volid = _volume(call)
     await call.host.storage.refresh(volid.partition(":")[0], content=True)
-    _check_volume_access(call, volid)
-    call.host.storage.path(volid)
-    storage = call.host.storage
-    volume = next(found for found in storage.volumes(storage.split(volid)[0]) if found.volid == volid)
+    volume, storage = _find(call, volid), call.host.storage
+    if volume is None:
+        _check_may_miss(call, volid)
+        storage.path(volid)
+        raise AgentError(VOLUMES["missing"].format(volid=volid))
+    rights.check_see(call.host, call.identity, volume)
     return {"path": storage.device(volid), "size": volume.size, "used": volume.used, "format": volume.format}
 
 
@@ -192,9 +193,12 @@ async def free_volume(call: Call) -> Json:
     await host.storage.refresh(volid.partition(":")[0], content=True)
     # a name that cannot be one is refused before there is a task
     host.storage.device(volid)
-    _check_volume_access(call, volid)
-    owner = _owner(call, volid)
-    storage = volid.partition(":")[0]
+    volume, storage = _find(call, volid), volid.partition(":")[0]
+    if volume is None:
+        _check_may_miss(call, volid)
+    else:
+        rights.check_remove(host, call.identity, volume)
+    owner = volume.vmid if volume is not None else None
 
     async def work(task: Task) -> None:
         await host.storage.remove(volid)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from agentstack.api.endpoint import Call, Json, pve
-from agentstack.api.pve.options import read_options
+from agentstack.cluster.datacenter import read_options
 
 
 @pve("GET", "/version")

@@ -8,10 +8,13 @@ import asyncio
 
 from agentstack.api.endpoint import Call, Json, pve
 from agentstack.backup import archive
+from agentstack.backup.options import DEFAULT_STORAGE, Options
+from agentstack.backup.rights import check_read
 from agentstack.backup.service import chosen
-from agentstack.backup.targets import CONFIGS, annotate_file
-from agentstack.errors import AgentError, ParameterError
-from agentstack.pbs.blob import DamagedBlob, decode
+from agentstack.backup.sources import opened
+from agentstack.backup.targets import annotate_file
+from agentstack.errors import ParameterError
+from agentstack.guests.config import LXC, QEMU
 from agentstack.storage.pbs import parse_name
 
 DEFAULTS = {"mode": "snapshot", "compress": "0", "ionice": 7, "lockwait": 180, "stopwait": 10, "stdexcludes": 1,
@@ -42,6 +45,11 @@ async def back_up(call: Call) -> Json:
         host.access.check(identity, "/", ["Sys.Modify"])
     if "storage" in values:
         host.access.check(identity, f"/storage/{values['storage']}", ["Datastore.AllocateSpace"])
+    if "prune-backups" in values:
+        storage = values.get("storage", DEFAULT_STORAGE)
+        host.access.check(identity, f"/storage/{storage}", ["Datastore.Allocate"])
+    if fleecing := Options.from_values(values).fleecing:
+        host.access.check(identity, f"/storage/{fleecing}", ["Datastore.AllocateSpace"])
     places = chosen(host, values)
     if values.get("vmid"):
         for vmid in places:
@@ -70,18 +78,13 @@ async def extract_config(call: Call) -> Json:
     """The guest's configuration as it stands in a backup."""
     host, volume = call.host, call["volume"]
     ident, name = host.storage.split(volume)
-    host.access.check(call.identity, f"/storage/{ident}", ["Datastore.AllocateSpace"])
+    check_read(host, call.identity, volume)
     entry = host.storage.entry(ident)
     if entry.type != "pbs":
         return (await asyncio.to_thread(archive.read_header, host.storage.path(volume)))["config"]
-    snapshot = parse_name(name, entry.values.get("namespace", ""))
-    filename = CONFIGS["lxc" if snapshot.group.type == "ct" else "qemu"]
-    async with host.storage.pbs.client(entry) as client:
-        content = await client.file(entry.values["datastore"], snapshot, filename)
-    try:
-        return decode(content).decode()
-    except DamagedBlob as error:
-        raise AgentError(str(error)) from error
+    group = parse_name(name, entry.values.get("namespace", "")).group
+    async with opened(host, LXC if group.type == "ct" else QEMU, volume) as source:
+        return await source.config()
 
 
 @pve("PUT", "/nodes/{node}/storage/{storage}/content/{volume}")
@@ -90,7 +93,7 @@ async def change_backup(call: Call) -> Json:
     host, storage = call.host, call["storage"]
     name = call["volume"].removeprefix(f"{storage}:")
     entry = host.storage.entry(storage)
-    host.access.check(call.identity, f"/storage/{entry.id}", ["Datastore.AllocateSpace"])
+    check_read(host, call.identity, f"{entry.id}:{name}")
     if "protected" in call.params:
         host.access.check(call.identity, f"/storage/{entry.id}", ["Datastore.Allocate"])
     if entry.type == "pbs":

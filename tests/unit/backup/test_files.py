@@ -13,6 +13,7 @@ from typing import IO, cast
 import pytest
 
 from agentstack.backup import chunker, files
+from agentstack.backup.exclude import STANDARD, excluding
 from agentstack.guests.guests import RECORDS
 from agentstack.guests.process import AREA
 
@@ -87,3 +88,43 @@ def test_an_insertion_changes_few_chunks(tmp_path: Path) -> None:
     assert b"".join(chunker.cut(tmp_path / "one")) == data
     assert len(two - one) <= 2
     assert all(len(chunk) <= chunker.LARGEST for chunk in one)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out", "kept"),
+    [
+        ("/var/foo*", ["/var/foo", "/var/foobar"], ["/var/fo", "/srv/var/foo", "/var/foo/bar"]),
+        ("bar", ["/bar", "/var/bar", "/var/foo/bar"], ["/bar2", "/foobar"]),
+        ("a/*.log", ["/a/x.log", "/b/a/y.log"], ["/a/x/y.log", "/a/xlog"]),
+        ("/tmp/?*", ["/tmp/x"], ["/tmp", "/tmp/x/y", "/var/tmp/x"]),
+        ("/etc/[ab].conf", ["/etc/a.conf"], ["/etc/c.conf", "/etc/ab.conf"]),
+        ("/etc/[!ab].conf", ["/etc/c.conf"], ["/etc/a.conf"]),
+        ("/cache/", [], ["/cache", "/cache/x"]),
+    ],
+)
+def test_patterns_leave_out_what_the_manual_says(pattern: str, left_out: list[str], kept: list[str]) -> None:
+    excludes = excluding([pattern], tar=False)
+    assert [path for path in [*left_out, *kept] if excludes(path, False)] == left_out
+
+
+def test_a_slash_at_the_end_is_for_directories_and_unknown_to_tar(tree: Path) -> None:
+    assert excluding(["/cache/"], tar=False)("/cache", True)
+    assert not excluding(["/cache/"], tar=True)("/cache", True)
+
+
+def test_what_is_excluded_is_not_packed(tree: Path) -> None:
+    (tree / "root/tmp/cache").mkdir(parents=True)
+    (tree / "root/tmp/cache/file").write_text("x")
+    places = [("/", tree / "root"), ("/srv/data", tree / "data")]
+    files.pack(tree / "stream", places, excluding([*STANDARD, "link", "/srv/data/*"], tar=True))
+    with tarfile.open(tree / "stream") as archive:
+        assert {name.removeprefix("./") for name in archive.getnames()} == {
+            *(".", "etc", "etc/hostname", "srv/data", "tmp"),
+            *("var", "var/lib", RECORDS),
+        }
+    image = tree / "image.raw"
+    with image.open("wb") as file:
+        file.truncate(2 * AREA)
+    files.pack(tree / "stream", [("/", image)], excluding(["/var/"], tar=False))
+    with tarfile.open(tree / "stream") as archive:
+        assert [Path(name) for name in archive.getnames()] == [Path()]

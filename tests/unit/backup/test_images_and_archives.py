@@ -84,6 +84,8 @@ def test_settings_are_taken_from_the_words_of_the_api() -> None:
     assert options.prune is not None
     assert options.prune.to_mapping() == {"keep-last": 2}
     assert options.notes({"guestname": "web"}) == "web\nx"
+    escaped = Options.from_values({"notes-template": r"\\n {{vmid}} {{what}}"})
+    assert escaped.notes({"guestname": "{{vmid}}", "vmid": "100"}) == r"\n 100 {{what}}"
     assert options.command_line() == (
         "vzdump 101 102 --storage pbs1 --notes-template '{{guestname}}\\nx' --prune-backups keep-last=2"
     )

@@ -14,7 +14,7 @@ from agentstack.ceph.maps import ClusterMap
 from agentstack.ceph.peering import placement_groups, states
 from agentstack.ceph.placement import mapping
 
-from .test_placement import cluster
+from .test_placement import KEY, cluster
 
 
 def down(ceph: ClusterMap, *osds: int) -> None:
@@ -81,7 +81,7 @@ def test_a_destroyed_copy_stays_lost_whoever_gets_its_number() -> None:
     ceph = cluster(1, 1, size=1, min_size=1, pg_num=1)
     down(ceph, 0)
     apply(ceph, "osd_purge", {"number": 0})
-    new = {"uuid": "other", "host": "pve1", "device": "/dev/sdb", "size": 2**40, "device_class": "nvme"}
+    new = {"uuid": "other", "host": "pve1", "device": "/dev/sdb", "size": 2**40, "device_class": "nvme", "key": KEY}
     assert apply(ceph, "osd_new", new) == 0
     up(ceph, 0)
     assert states(ceph) == {"incomplete": 1}

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from agentstack.ceph.commands import apply
 from agentstack.ceph.crush import Bucket, Tree, stable_mod
+from agentstack.ceph.documents import osd_dump
 from agentstack.ceph.health import Situation, checks, overall
+from agentstack.ceph.judge import overdue
 from agentstack.ceph.maps import ClusterMap, Monitor, Pool
 from agentstack.ceph.peering import placement_groups, states
 from agentstack.ceph.placement import mapping
 
 TIB = 2**40
+KEY = {"key": "AQ==", "caps": {"osd": "allow *"}}
 
 
 def cluster(hosts: int = 3, per_host: int = 3, *, size: int = 3, min_size: int = 2, pg_num: int = 64) -> ClusterMap:
@@ -27,7 +30,7 @@ def cluster(hosts: int = 3, per_host: int = 3, *, size: int = 3, min_size: int =
         result.monitors[name] = Monitor(name, name, f"10.0.0.{number + 11}")
         for _ in range(per_host):
             osd = apply(result, "osd_new", {"uuid": f"uuid{len(result.osds)}", "host": name, "device": "/dev/sdb",
-                                            "size": TIB, "device_class": "nvme"})  # fmt: skip
+                                            "size": TIB, "device_class": "nvme", "key": KEY})  # fmt: skip
             apply(result, "osd_up", {"number": osd})
     result.managers = {"pve1": "pve1"}
     result.active_manager = "pve1"
@@ -136,3 +139,17 @@ def test_without_osds_a_pool_is_unavailable() -> None:
 def test_maps_survive_json() -> None:
     ceph = cluster()
     assert ClusterMap.from_json(ceph.to_json()) == ceph
+
+
+def test_flags_of_one_host_hold_for_its_osds_alone() -> None:
+    ceph = cluster(per_host=1)
+    apply(ceph, "local_flags", {"places": ["pve1"], "names": ["noout"], "value": True})
+    for number in (0, 1):
+        apply(ceph, "osd_down", {"number": number, "now": 0.0})
+    limit = {"who": "mon", "option": "mon_osd_down_out_subtree_limit", "value": "datacenter"}
+    apply(ceph, "config_set", limit)
+    assert overdue(ceph, 10_000.0, 1.0) == [1]
+    assert osd_dump(ceph)["crush_node_flags"] == {"pve1": ["noout"]}
+    assert "OSD_FLAGS" in codes(ceph)
+    apply(ceph, "local_flags", {"places": ["pve1"], "names": ["noout"], "value": False})
+    assert (overdue(ceph, 10_000.0, 1.0), "OSD_FLAGS" in codes(ceph)) == ([0, 1], False)

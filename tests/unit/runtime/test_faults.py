@@ -74,6 +74,16 @@ def ask(there: FaultDesk, **request: Any) -> dict[str, Any]:
     return answers[0]
 
 
+def test_clocks_are_advanced_for_good(tmp_path: Path) -> None:
+    there = FaultDesk(STACK, tmp_path, lambda version: [])
+    assert desk.advanced(tmp_path) == 0
+    assert ask(there, do="advance clock", seconds=3600)["advanced"] == 3600
+    assert ask(there, do="advance clock", seconds=0.5)["advanced"] == 3600.5
+    assert "by more than 0 seconds, not by -5" in ask(there, do="advance clock", seconds=-5)["error"]
+    ask(there, do="clear faults", kind=None)
+    assert ask(FaultDesk(STACK, tmp_path, lambda version: []), do="faults")["advanced"] == 3600.5
+
+
 def test_settings_add_up_until_they_are_restored(tmp_path: Path) -> None:
     there = FaultDesk(STACK, tmp_path, lambda version: [])
     fault = {"do": "fault", "kind": "network", "target": ["ring0"]}
@@ -83,7 +93,7 @@ def test_settings_add_up_until_they_are_restored(tmp_path: Path) -> None:
     assert desk.read(tmp_path) == (3, [Fault("network", ("ring0",), {"loss": 0.5})])
     ask(there, do="fault", kind="host", target=["pve1"], settings={"cut": True})
     assert [fault["kind"] for fault in ask(there, do="clear faults", kind="network")["faults"]] == ["host"]
-    assert ask(there, do="clear faults", kind=None) == {"faults": []}
+    assert ask(there, do="clear faults", kind=None)["faults"] == []
     assert "no cable" in ask(there, do="fault", kind="link", target=["pve2", "ring0"], settings={"cut": True})["error"]
     assert "no host 'x'" in ask(there, do="fault", kind="partition", target=[], settings={"sets": [["x"]]})["error"]
 
@@ -107,7 +117,7 @@ def test_a_filtered_socket_is_as_a_cut_cable() -> None:
         client = socket.create_connection(address, source_address=("127.0.0.1", 0))
         served, _ = server.accept()
         with client, served:
-            packet_filter.attach(served, packet_filter.not_from(["127.0.0.1"]))
+            packet_filter.attach(served, packet_filter.by_source(packet_filter.not_from(["127.0.0.1"]), other=True))
             client.sendall(b"late")
             served.settimeout(0.05)
             with pytest.raises(TimeoutError):

@@ -93,6 +93,23 @@ def test_power_off_takes_the_whole_group(machine: Machine, board: Board) -> None
     assert output.read() == b""
 
 
+def test_power_on_counts_before_the_end_of_what_was_cut_is_noticed(machine: Machine, board: Board) -> None:
+    machine.ready = True
+    machine.cut_power()
+    assert not machine.ready
+    machine.power_on()
+    board.reap(machine)
+    assert machine.power == "booting"
+    machine.tick(time.monotonic())
+    assert (machine.power, len(board.processes)) == ("on", 2)
+    # the last word counts
+    machine.cut_power()
+    machine.power_on()
+    machine.cut_power()
+    board.reap(machine)
+    assert machine.power == "off"
+
+
 def test_booting_takes_its_time(board: Board) -> None:
     machine = Machine(SPEC, board.boot, boot_time=5.0, scale=1.0)
     now = time.monotonic()
@@ -181,6 +198,16 @@ def test_a_hungry_watchdog_resets_the_host(machine: Machine, board: Board) -> No
     machine.tick(time.monotonic())
     assert machine.power == "on"
     assert machine.watchdog_at is None
+
+
+def test_a_watchdog_boots_no_host_of_a_stack_that_goes_down(machine: Machine, board: Board) -> None:
+    board.client.arm_watchdog()
+    board.deliver(machine)
+    machine.for_good = True
+    machine.leave(boot_again=False)
+    machine.tick(time.monotonic() + 61 / 100)
+    board.reap(machine)
+    assert machine.power == "off"
 
 
 def test_a_paused_host_is_reset_by_its_watchdog(machine: Machine, board: Board) -> None:

@@ -27,7 +27,7 @@ class Host:
 
     def __init__(self, directory: Path) -> None:
         self.spec = stackfile.loads(STACK).hosts["pve1"]
-        self.name = "pve1"
+        self.name, self.kind = "pve1", "pve"
         self.state = directory
         self.root = directory / "root"
         self.root.mkdir(exist_ok=True)
