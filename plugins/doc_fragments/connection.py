@@ -82,8 +82,8 @@ requirements:
   - requests >= 2.32
 notes:
   - The module runs inside the controller's worker process, unless the task runs on or is delegated to a host with
-    another connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the environment of
-    C(ansible-playbook); then it is an ordinary module that needs the requirements on that host.
+    another connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the task's environment or
+    in that of C(ansible-playbook); then it is an ordinary module that needs the requirements on that host.
   - Every module is in the action group C(quorate.pve.all), so that C(module_defaults) can carry the connection.
 """
 
@@ -119,4 +119,11 @@ options:
       - Whether objects that exist but are not listed are removed.
     type: bool
     default: false
+  purge_limit:
+    description:
+      - How many objects O(purge) may remove, as a share of those that exist, such as V(20%), or as a number. If it
+        would be more, nothing is done, and the error says which they are.
+      - Of a share it is always at least one, unless it is V(0%). Elements that say C(state=absent) do not count.
+    type: str
+    default: 20%
 """

@@ -75,7 +75,7 @@ requirements:
   - requests >= 2.32
 notes:
   - The module runs inside the controller's worker process, unless the task runs on or is delegated to a host with
-    another connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the environment of
-    C(ansible-playbook); then it is an ordinary module that needs the requirements on that host.
+    another connection than C(local), is asynchronous, or E(QUORATE_IN_PROCESS) is V(0) in the task's environment or
+    in that of C(ansible-playbook); then it is an ordinary module that needs the requirements on that host.
   - Every module is in the action group C(quorate.pve.pbs), so that C(module_defaults) can carry the connection.
 """

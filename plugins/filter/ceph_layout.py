@@ -45,7 +45,9 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.quorate.pve.plugins.module_utils._ceph_sites import ceph_layout
+from ansible_collections.quorate.pve.plugins.module_utils._libraries import later
+
+ceph_layout = later("_ceph_sites", "ceph_layout")
 
 
 class FilterModule:

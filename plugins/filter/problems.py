@@ -48,21 +48,16 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.quorate.pve.plugins.module_utils._site_checks import problems
+from ansible_collections.quorate.pve.plugins.module_utils._libraries import later
+from ansible_collections.quorate.pve.plugins.module_utils._plain import plain
 
-
-def plain(value: Any) -> Any:
-    """The value without Ansible's lazy containers, which drag the whole templating along with every copy of them."""
-    if isinstance(value, Mapping):
-        return {key: plain(value[key]) for key in value}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
+problems = later("_site_checks", "problems")
 
 
 def plain_problems(variables: Mapping[str, Any], nodes: list[Any]) -> list[str]:
     """What is wrong with the variables."""
-    return problems(plain(variables), plain(nodes))
+    found: list[str] = problems(plain(variables), plain(nodes))
+    return found
 
 
 class FilterModule:

@@ -27,6 +27,10 @@ options:
     description: Names of the nodes that are wanted; all if it is not given.
     type: list
     elements: str
+  power:
+    description: Whether to say how the nodes' power buttons are reached, too.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -38,7 +42,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(node), C(address) and, if C(pve_ssh_host_key) is set, C(host_key) of every host.
+  description:
+    - C(node), C(address) and, if C(pve_ssh_host_key) is set, C(host_key) of every host; with O(power), also C(power) of
+      those with C(pve_power).
   type: list
   elements: dict
   sample: [{node: pve1, address: 192.0.2.11}]
@@ -47,19 +53,24 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.quorate.pve.plugins.module_utils._plain import plain
 from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import node_table
 
 
-def shells(hosts: list[str], hostvars: Mapping[str, Any], only: list[str] | None = None) -> list[dict[str, str]]:
-    """The addresses and host keys of nodes."""
+def shells(
+    hosts: list[str], hostvars: Mapping[str, Any], only: list[str] | None = None, *, power: bool = False
+) -> list[dict[str, Any]]:
+    """The addresses and host keys of nodes, and their power buttons."""
     result = []
     for host, node in zip(hosts, node_table(hosts, hostvars), strict=True):
         if only is not None and node["name"] not in only:
             continue
-        entry = {"node": node["name"], "address": str(node["address"])}
+        entry: dict[str, Any] = {"node": node["name"], "address": str(node["address"])}
         key = hostvars[host].get("pve_ssh_host_key")
         if key:
             entry["host_key"] = str(key)
+        if power and hostvars[host].get("pve_power"):
+            entry["power"] = plain(hostvars[host]["pve_power"])
         result.append(entry)
     return result
 

@@ -46,7 +46,9 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.quorate.pve.plugins.module_utils._ha_replicas import with_replica_affinity
+from ansible_collections.quorate.pve.plugins.module_utils._libraries import later
+
+with_replica_affinity = later("_ha_replicas", "with_replica_affinity")
 
 
 class FilterModule:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from . import _run, _safety
 from ._client import Client, Connection
 from ._dialect import PVE, Dialect
 from ._errors import ConnectError, InputError, StateError, TrustError
@@ -23,6 +24,10 @@ LISTS = {
     "storage": ("/storage", "storage"),
     "datastore": ("/config/datastore", "name"),
     "remote": ("/config/remote", "name"),
+    "group": ("/access/groups", "groupid"),
+    "role": ("/access/roles", "roleid"),
+    "endpoint": ("/cluster/notifications/targets", "name"),
+    "target": ("/config/notifications/targets", "name"),
 }
 
 
@@ -47,7 +52,9 @@ class Api:
         connection = Connection.from_params(params, dialect)
         if by_password and connection.password:
             connection = replace(connection, token_id=None, token_secret=None)
-        return cls(Client(connection), check_mode)
+        client = Client(connection)
+        client.read_only = check_mode
+        return cls(client, check_mode)
 
     def __enter__(self) -> Api:
         return self
@@ -64,6 +71,10 @@ class Api:
     def guests(self) -> dict[int, dict[str, Any]]:
         """The guests of the cluster by number, as GET /cluster/resources lists them."""
         return {int(guest["vmid"]): guest for guest in self.client.get("/cluster/resources", type="vm")}
+
+    def forget_guests(self) -> None:
+        """Have the list of guests read anew when it is asked for next: they move and start."""
+        vars(self).pop("guests", None)
 
     def online(self, node: str) -> bool:
         """Whether a member is online."""
@@ -103,9 +114,20 @@ class Api:
         if not is_upid(answer):
             return None
         end = wait_for_task(self.client, answer, timeout=timeout)
+        self.take_warnings(end, where)
+        return end
+
+    def take_warnings(self, end: TaskEnd, where: str = "") -> None:
+        """What a task warned of, this run warns of."""
         for line in end.warnings or ([end.status] if end.status != "OK" else []):
             self.warn(f"{where}: {line}" if where else line)
-        return end
+
+    def approve(self, changes: Sequence[Change], *, existing: int | None = None, kind: str = "") -> None:
+        """Every module's last step before its first write: the whole of its plan, and how many objects there are.
+
+        Does nothing in check mode. Raises what the safety of the whole run has against it (docs/safety.md).
+        """
+        _safety.approve(self, changes, existing, kind)
 
     def result(self, changes: list[Change], **more: Any) -> Result:
         """The module's result."""
@@ -115,7 +137,7 @@ class Api:
             "changed": bool(changes),
             "plan": [change.describe() for change in changes],
             "diff": diff_of(changes),
-            "warnings": self.warnings,
+            "warnings": [*_run.current.warnings, *self.warnings],
             "calls": len(self.client.calls),
             **({"unknown": self.unknown} if self.check_mode else {}),
             **more,

@@ -5,30 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ._ages import max_age_of
 from ._api import Api, Result, refuse
+from ._backups import Backup, newest_of, read_backups
 from ._errors import ApplyError, InputError, QuorateError, VerifyError
 from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, Change, raise_all
 from ._pure.lists import natural_sorted, split_list
-
-
-@dataclass(frozen=True)
-class Backup:
-    """One backup in a storage's list; ``time`` in epoch seconds, ``size`` in bytes."""
-
-    vmid: int
-    volid: str
-    time: int
-    size: int
-    type: str = "vm"
-
-    def shown(self) -> dict[str, Any]:
-        """As an entry of the module's result."""
-        return {"type": self.type, "vmid": self.vmid, "volid": self.volid, "time": self.time, "size": self.size}
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -60,6 +45,7 @@ class _Run:
         changes = [self._change(vmid, guests[vmid], newest.get(vmid)) for vmid in due]
         if due and not api.check_mode:
             self._check_online({guests[vmid] for vmid in due})
+            api.approve(changes)
             self._back_up(due, guests, changes)
             before, newest = newest, self._newest(readers)
             same = [vmid for vmid in due if vmid not in newest or newest[vmid] == before.get(vmid)]
@@ -83,7 +69,8 @@ class _Run:
         self.api.check_reference("storage", self.storage, "storage")
         if self.storage not in self.api.known("storage"):
             return []
-        entry = self.api.client.get(f"/storage/{self.storage}")
+        # the list, which needs no more rights than backing up does
+        entry = next(each for each in self.api.client.get("/storage") if each["storage"] == self.storage)
         if "backup" not in split_list(entry.get("content") or ""):
             raise refuse(f"{self.storage} takes no backups", where="storage", hint="Add backup to its content.")
         nodes = split_list(entry.get("nodes") or "") or list(self.api.nodes)
@@ -94,21 +81,8 @@ class _Run:
         return online[:1] if shared else online
 
     def _newest(self, readers: list[str]) -> dict[int, Backup]:
-        lists = all_or_error(
-            side_by_side(
-                lambda node: self.api.client.get(f"/nodes/{node}/storage/{self.storage}/content", content="backup"),
-                readers,
-            )
-        )
-        newest: dict[int, Backup] = {}
-        for entry in (entry for each in lists for entry in each if entry.get("vmid") is not None):
-            vmid = int(entry["vmid"])
-            kind = "ct" if entry.get("subtype") == "lxc" else "vm"
-            time, size = int(entry.get("ctime") or 0), int(entry.get("size") or 0)
-            backup = Backup(vmid, str(entry["volid"]), time, size, kind)
-            if vmid not in newest or newest[vmid].time < backup.time:
-                newest[vmid] = backup
-        return newest
+        lists = all_or_error(side_by_side(lambda node: read_backups(self.api, node, self.storage), readers))
+        return newest_of(backup for each in lists for backup in each)
 
     def _due(self, guests: Iterable[int], newest: Mapping[int, Backup], readers: list[str]) -> list[int]:
         if self.max_age is None or not readers:

@@ -8,7 +8,7 @@ Private to this collection.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._api import Api
@@ -46,6 +46,17 @@ def read(api: Api, path: str, where: str, **params: Any) -> Any:
         ) from error
 
 
+def group_states(status: Mapping[str, Any]) -> dict[str, int]:
+    """State -> how many placement groups are in it, of an answer of ``/cluster/ceph/status``."""
+    states = (status.get("pgmap") or {}).get("pgs_by_state") or ()
+    return {str(each["state_name"]): int(each["count"]) for each in states}
+
+
+def inactive_groups(status: Mapping[str, Any]) -> dict[str, int]:
+    """Those of :func:`group_states` in which data cannot be reached."""
+    return {state: count for state, count in group_states(status).items() if "active" not in state.split("+")}
+
+
 def check_nodes(api: Api, nodes: Mapping[str, str]) -> None:
     """Every node (by name, with the place that names it) must be an online member; in check mode it may come later."""
     for node, where in nodes.items():
@@ -57,3 +68,12 @@ def check_nodes(api: Api, nodes: Mapping[str, str]) -> None:
 def members(api: Api) -> list[str]:
     """The members that are online."""
     return natural_sorted(node for node in api.nodes if api.online(node))
+
+
+def osds_of(tree: Mapping[str, Any], node: str) -> Iterator[str]:
+    """The OSDs (``osd.3``) under a node in the tree of GET .../ceph/osd."""
+    if tree.get("type") == "host" and tree.get("name") == node:
+        yield from (str(each.get("name")) for each in tree.get("children") or [])
+        return
+    for child in tree.get("children") or []:
+        yield from osds_of(child, node)

@@ -37,6 +37,7 @@ def _install(api: Api, params: Mapping[str, Any]) -> Result:
     missing = [entry for entry, answer in zip(there, answers, strict=True) if not answer]
     wanted = {"release": params["release"], "repository": params["repository"]}
     changes = [simple_change(CREATE, PACKAGES, f"on {entry['node']}", wanted) for entry in missing]
+    api.approve(changes)
     if changes and not api.check_mode:
         login = Login.from_params(params)
         results = side_by_side(lambda entry: _install_on(entry, login, params), missing)
@@ -94,6 +95,7 @@ def _configure(api: Api, params: Mapping[str, Any]) -> Result:
     changes = [simple_change(CREATE, "configuration of", "Ceph", wanted)]
     if api.check_mode:
         return api.result(changes, fsid=None)
+    api.approve(changes)
     node = params.get("node") or "localhost"
     payload = {name.replace("cluster_n", "cluster-n"): value for name, value in wanted.items()}
     api.client.post(f"/nodes/{node}/ceph/init", {**payload, "disable_cephx": int(not params["cephx"])})

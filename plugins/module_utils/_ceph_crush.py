@@ -73,6 +73,7 @@ class Crush:
                 where="buckets",
                 hint="Say allow_data_movement: true if Ceph may do that now. Nothing was changed.",
             )
+        self.api.approve(changes)
         if changes and not self.api.check_mode:
             self._apply(changes, hold=len(moves) > 1)
             self._verify()

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ._ceph import HERE, check_nodes, read
 from ._collection import Collection
 from ._errors import ApiError, InputError, StateError
-from ._plan import CREATE, DELETE, Change, Wanted
-from ._spec import IGNORE, PRESENT, Field, Item, Key, Spec
+from ._plan import CREATE, DELETE, UPDATE, Change, Wanted
+from ._spec import PRESENT, Field, Item, Key, Spec
 from ._wait import wait_until
 
 MONITORS = Spec(
@@ -47,6 +48,8 @@ class Daemons(Collection):
     daemon: str
     #: states in which a daemon serves
     serving: frozenset[str]
+    #: the server's list as it was last observed
+    seen: Sequence[Mapping[str, Any]] = ()
 
     def prepare(self, wanted: list[Wanted]) -> list[Wanted]:
         """A daemon is called like its node unless it is given another name."""
@@ -74,7 +77,8 @@ class Daemons(Collection):
 
     def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
         """All daemons of this kind."""
-        return self.by_key([daemon for daemon in self.daemons() if daemon.get("host")])
+        self.seen = [daemon for daemon in self.daemons() if daemon.get("host")]
+        return self.by_key(self.seen)
 
     def daemons(self) -> list[Mapping[str, Any]]:
         """The server's list; empty in check mode where Ceph is not there yet."""
@@ -122,7 +126,7 @@ class Monitors(Daemons):
 
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
         """The number that is left must be odd."""
-        changes = super().plan(wanted, actual, whole=whole)
+        changes = [*self._lost(wanted, actual, whole), *super().plan(wanted, actual, whole=whole)]
         number = len(actual) + sum((c.action == CREATE) - (c.action == DELETE) for c in changes)
         named = sum(want.state == PRESENT for want in wanted)
         if whole and max(number, named) % 2 == 0 and max(number, named) and not self.params["allow_even"]:
@@ -133,6 +137,29 @@ class Monitors(Daemons):
                 hint="Name an odd number of nodes (3, or 5), or say allow_even: true.",
             )
         return changes
+
+    def _lost(self, wanted: Sequence[Wanted], actual: dict[Key, Item], whole: bool) -> list[Change]:
+        """Those that do not run although their node is there, if they are to be replaced."""
+        if not (whole and self.params["replace_lost"]):
+            return []
+        states = {str(each.get("name")): str(each.get("state")) for each in self.seen}
+        changes = []
+        for want in wanted:
+            there = actual.get(self.spec.key(want.item))
+            if want.state != PRESENT or there is None:
+                continue
+            name, node = str(want.item["id"]), str(there["node"])
+            if states[name] in self.serving or node not in self.api.nodes or not self.api.online(node):
+                continue
+            before, after = {"state": states[name]}, {"state": "made anew"}
+            change = Change(UPDATE, self.spec.kind, name, self.spec.key(want.item), want.item, there, where=want.where)
+            changes.append(replace(change, before=before, after=after))
+        return changes
+
+    def update(self, change: Change) -> None:
+        """Away with what is left of it, and anew."""
+        self.delete(change)
+        self.create(change)
 
 
 class Managers(Daemons):
@@ -162,5 +189,4 @@ def with_ids(elements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def run_daemons(collection: type[Daemons], params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """The whole module."""
     option = collection.spec.option
-    elements = [element for element in with_ids(params[option]) if element.get("state") != IGNORE]
-    return collection.run({**params, option: elements}, check_mode)
+    return collection.run({**params, option: with_ids(params[option])}, check_mode)

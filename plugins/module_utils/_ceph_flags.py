@@ -26,20 +26,27 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     if unknown:
         raise InputError(f"{', '.join(unknown)} is no flag", where="flags", hint=f"There are: {', '.join(FLAGS)}.")
     with Api.open(params, check_mode) as api:
-        present = _present(api)
-        differ = {name: value for name, value in wanted.items() if present.get(name, False) != value}
+        now = present(api)
+        differ = {name: value for name, value in wanted.items() if now.get(name, False) != value}
         changes = [
             simple_change(UPDATE, "flag", name, {"set": value}, {"set": not value}) for name, value in differ.items()
         ]
+        api.approve(changes)
         if changes and not api.check_mode:
-            answer = api.client.put(PATH, {name: int(value) for name, value in differ.items()})
-            api.finish_task(answer, float(params["timeout"]))
-            now = _present(api)
-            wrong = [name for name, value in differ.items() if now.get(name) != value]
-            if wrong:
-                raise VerifyError(f"the server said yes, and {', '.join(wrong)} did not change", where="flags")
+            write(api, differ, float(params["timeout"]))
         return api.result(changes)
 
 
-def _present(api: Api) -> dict[str, bool]:
+def write(api: Api, flags: Mapping[str, bool], timeout: float) -> None:
+    """Set and clear flags. Raises :class:`VerifyError` if that does not show."""
+    answer = api.client.put(PATH, {name: int(value) for name, value in flags.items()})
+    api.finish_task(answer, timeout)
+    now = present(api)
+    wrong = [name for name, value in flags.items() if now.get(name) != value]
+    if wrong:
+        raise VerifyError(f"the server said yes, and {', '.join(wrong)} did not change", where="flags")
+
+
+def present(api: Api) -> dict[str, bool]:
+    """The flags, and whether each is set."""
     return {str(flag["name"]): bool(int(flag.get("value") or 0)) for flag in read(api, PATH, "flags") or ()}

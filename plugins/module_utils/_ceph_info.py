@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._api import Api, Result
-from ._ceph import UNREACHABLE, absent
+from ._ceph import HERE, UNREACHABLE, absent, group_states, osds_of
 from ._errors import ApiError
+from ._pure.lists import natural_sorted
 from ._wait import wait_until
+
+# what is raised as long as a host is away, while all data can be reached
+OF_A_LOST_NODE = re.compile(r"(MON_DOWN|OSD_(\w+_)?DOWN|PG_DEGRADED):")
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -28,7 +33,8 @@ def _info(api: Api, params: Mapping[str, Any]) -> Result:
             raise
         return {"changed": False, "installed": False, "reason": error.text, "calls": len(api.client.calls)}
     if params["wait_for_health"] and not api.check_mode and not_tolerated(status, tolerated):
-        status = _wait(api, tolerated, float(params["timeout"]))
+        away = [node for node in api.nodes if not api.online(node)] if params["tolerate_offline"] else []
+        status = _wait(api, tolerated, natural_sorted(away), float(params["timeout"]))
     osds = status.get("osdmap", {})
     return {
         "changed": False,
@@ -45,13 +51,21 @@ def _info(api: Api, params: Mapping[str, Any]) -> Result:
             "up": int(osds.get("num_up_osds", 0)),
             "in": int(osds.get("num_in_osds", 0)),
         },
-        "pgs": {each["state_name"]: each["count"] for each in status.get("pgmap", {}).get("pgs_by_state", ())},
+        "pgs": group_states(status),
         "bytes": {
             "total": int(status.get("pgmap", {}).get("bytes_total", 0)),
             "used": int(status.get("pgmap", {}).get("bytes_used", 0)),
         },
+        **({"hosts": _hosts(api)} if params["hosts"] else {}),
+        "warnings": api.warnings,
         "calls": len(api.client.calls),
     }
+
+
+def _hosts(api: Api) -> dict[str, list[int]]:
+    """Node -> numbers of its OSDs."""
+    tree = api.client.get(f"{HERE}/osd").get("root") or {}
+    return {node: sorted(int(name.removeprefix("osd.")) for name in osds_of(tree, node)) for node in api.nodes}
 
 
 def not_tolerated(status: Mapping[str, Any], tolerated: Sequence[str]) -> list[str]:
@@ -65,15 +79,15 @@ def not_tolerated(status: Mapping[str, Any], tolerated: Sequence[str]) -> list[s
     return [str(status["health"]["status"])]
 
 
-def _wait(api: Api, tolerated: Sequence[str], timeout: float) -> Mapping[str, Any]:
+def _wait(api: Api, tolerated: Sequence[str], away: Sequence[str], timeout: float) -> Mapping[str, Any]:
     seen: list[str] = []
 
     def look() -> Mapping[str, Any] | None:
         status: Mapping[str, Any] = api.client.get("/cluster/ceph/status")
         seen[:] = not_tolerated(status, tolerated)
-        return None if seen else status
+        return None if [text for text in seen if not (away and OF_A_LOST_NODE.match(text))] else status
 
-    return wait_until(
+    status = wait_until(
         look,
         timeout=timeout,
         what="Ceph's health",
@@ -82,3 +96,6 @@ def _wait(api: Api, tolerated: Sequence[str], timeout: float) -> Mapping[str, An
         describe=lambda: "; ".join(seen),
         hint="Put right what it says, or name the check's code in tolerate.",
     )
+    if seen:
+        api.warn(f"{', '.join(away)} is offline, so that this is not waited for: {'; '.join(seen)}")
+    return status

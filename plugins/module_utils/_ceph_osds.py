@@ -7,6 +7,7 @@ Private to this collection.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,12 @@ from ._api import Api, Result
 from ._ceph import HERE, members, read
 from ._ceph_osd_removal import osds_in, removals, remove
 from ._disks import Disk, check_devices, choose, refuse_controllers
-from ._errors import ApiError, ApplyError, InputError, QuorateError
+from ._errors import ApiError, ApplyError, InputError, QuorateError, TaskError
 from ._parallel import all_or_error, side_by_side
 from ._plan import CREATE, Change, raise_all
 from ._pure.lists import natural_key, natural_sorted
-from ._spec import PRESENT
+from ._spec import ABSENT, PRESENT
+from ._tasks import running_tasks, wait_for_task
 from ._values import plain_text
 from ._wait import wait_until
 
@@ -30,6 +32,7 @@ ELEMENT: dict[str, Any] = {
     "node": {"type": "str", "required": True},
     "devices": {"type": "raw"},
     "id": {"type": "int"},
+    "replaces": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "absent", "ignore"], "default": "present"},
     "allow_undersized": {"type": "bool", "default": False},
     "device_class": {"type": "str"},
@@ -79,11 +82,14 @@ class Osds:
     def manage(self) -> Result:
         """Bring an OSD onto every disk that is meant, or say which are missing."""
         places = self._places()
-        disks = self._disks(natural_sorted({place.node for place in places}))
-        changes = self._plan(places, disks)
-        gone = removals(self.api, self.params["osds"], [str(change.item["node"]) for change in changes])
+        disks, changes = self._look(places)
+        elements = [*self.params["osds"], *self._replaced(places, disks, changes)]
+        if self.params["replace_lost"]:
+            elements += lost_osds(read(self.api, f"{HERE}/osd", "osds"), disks, elements)
+        gone = removals(self.api, elements, [str(change.item["node"]) for change in changes])
         if changes:
             read(self.api, f"{HERE}/osd", "osds")
+        self.api.approve([*changes, *gone])
         if changes and not self.api.check_mode:
             self._apply(changes)
             self._wait_until_up(changes)
@@ -103,6 +109,7 @@ class Osds:
                 if element.get("devices") is None:
                     raise InputError("say which devices", where=where)
                 check_devices(element["devices"], where)
+                _check_replaces(element, where)
                 if element["node"] == EVERY:
                     if self.api.check_mode and len(self.api.nodes) == 1:
                         self.api.unknown.append(f"{where}: nodes that join the cluster later are not known yet")
@@ -117,6 +124,32 @@ class Osds:
                 errors.append(error)
         raise_all(errors)
         return places
+
+    def _look(self, places: Sequence[Place]) -> tuple[dict[str, list[Disk]], list[Change]]:
+        """The nodes' disks and which OSDs are missing; one that is being made is waited for."""
+        nodes = natural_sorted({place.node for place in places})
+        while True:
+            disks = self._disks(nodes)
+            try:
+                changes = self._plan(places, disks)
+            except QuorateError:
+                # a run that was killed leaves tasks behind that go on: half made, a disk is in use by nobody's OSD
+                if not self._wait_for_others(nodes):
+                    raise
+                continue
+            if self.api.check_mode or not self._wait_for_others([str(each.item["node"]) for each in changes]):
+                return disks, changes
+
+    def _wait_for_others(self, nodes: Sequence[str]) -> bool:
+        """Wait for OSDs that others make on these nodes; False if there are none."""
+        listed = side_by_side(
+            lambda node: running_tasks(self.api.client, node, "cephcreateosd"), natural_sorted(set(nodes))
+        )
+        running = [upid for tasks in all_or_error(listed) for upid in tasks]
+        for upid in running:
+            with contextlib.suppress(TaskError):  # its failure is told to whoever began it
+                wait_for_task(self.api.client, upid, timeout=float(self.params["timeout"]))
+        return bool(running)
 
     def _disks(self, nodes: Sequence[str]) -> dict[str, list[Disk]]:
         answers = side_by_side(lambda node: self.api.client.get(f"/nodes/{node}/disks/list", skipsmart=1), nodes)
@@ -139,6 +172,29 @@ class Osds:
                 changes.append(Change(CREATE, OSD, label, (place.node, path), item, after=settings, where=place.where))
         raise_all(errors)
         return changes
+
+    def _replaced(
+        self, places: Sequence[Place], disks: Mapping[str, list[Disk]], changes: Sequence[Change]
+    ) -> list[dict[str, Any]]:
+        """Elements that remove the OSDs in whose place others come. Raises :class:`InputError` for one not there.
+
+        Ceph gives the number of an OSD that is gone to the next one: what stands on the new disk is never removed.
+        """
+        wanted = [place for place in places if place.element.get("replaces") is not None]
+        tree = read(self.api, f"{HERE}/osd", "osds") if wanted else None
+        present = {int(osd["id"]) for osd in osds_in(tree["root"])} if tree else set()
+        found: list[dict[str, Any]] = []
+        errors: list[QuorateError] = []
+        for place in wanted:
+            number, path = int(place.element["replaces"]), place.element["devices"][0]
+            there = {osd for disk in disks[place.node] if path in _names_of(disk) for osd in _osds_on(disk)}
+            if number in present - there:
+                allow = bool(place.element.get("allow_undersized"))
+                found.append({"node": place.node, "id": number, "state": ABSENT, "allow_undersized": allow})
+            elif number not in present and any(change.where == place.where for change in changes):
+                errors.append(InputError(f"there is no osd.{number} to be replaced", where=place.where))
+        raise_all(errors)
+        return found
 
     def _apply(self, changes: Sequence[Change]) -> None:
         """A node makes one OSD at a time (it holds a lock on its disks meanwhile); nodes work side by side."""
@@ -196,6 +252,37 @@ class Osds:
             if int(disk.get("osdid", -1)) not in up:
                 missing.append(change.object)
         return missing
+
+
+def lost_osds(
+    tree: Mapping[str, Any] | None, disks: Mapping[str, Sequence[Disk]], elements: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Elements that remove the OSDs of these nodes that are down and that stand on none of their disks."""
+    there = {(node, number) for node, listed in disks.items() for disk in listed for number in _osds_on(disk)}
+    named = {int(each["id"]) for each in elements if each.get("id") is not None}
+    return [
+        {"node": str(osd["host"]), "id": int(osd["id"]), "state": ABSENT, "allow_undersized": False}
+        for osd in (osds_in(tree["root"]) if tree else ())
+        if osd.get("host") in disks and osd.get("status") != "up" and int(osd["id"]) not in named
+        if (osd["host"], int(osd["id"])) not in there
+    ]
+
+
+def _check_replaces(element: Mapping[str, Any], where: str) -> None:
+    if element.get("replaces") is None:
+        return
+    devices = element["devices"]
+    if element["node"] == EVERY or not (isinstance(devices, list) and len(devices) == 1):
+        raise InputError("one OSD is replaced by one disk of one node, given by its path", where=where)
+
+
+def _names_of(disk: Disk) -> set[str]:
+    return {str(disk["devpath"]), str(disk.get("by_id_link") or "")}
+
+
+def _osds_on(disk: Disk) -> set[int]:
+    listed = disk.get("osdid-list") or ()
+    return {int(number) for number in (*listed, disk.get("osdid", -1)) if int(number) >= 0}
 
 
 def missing_disks(disks: Sequence[Disk], place: Place, taken: set[str]) -> list[str]:

@@ -12,20 +12,6 @@ from ._api import Api
 from ._errors import InputError, ShellError, StateError
 from ._shell import Login, Shell
 
-NODES: dict[str, Any] = {
-    "nodes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "node": {"type": "str", "required": True},
-            "address": {"type": "str", "required": True},
-            "host_key": {"type": "str", "no_log": False},
-        },
-    }
-}
-"""The option with the nodes that can be logged in to."""
-
 
 @contextmanager
 def on_a_node(api: Api, params: Mapping[str, Any]) -> Iterator[Shell]:

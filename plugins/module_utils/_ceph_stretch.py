@@ -36,6 +36,7 @@ def _manage(api: Api, params: Mapping[str, Any]) -> Result:
     changes = _plan(api, params, sites)
     if changes and not api.check_mode:
         _check_hierarchy(api, params, sites)
+        api.approve(changes)
         _apply(api, params, changes)
         left = _plan(api, params, sites)
         if left:

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from urllib.parse import quote
 
-from . import _tickets
+from . import _run, _tickets
 from ._dialect import PVE, Dialect
-from ._errors import LOCK_TIMEOUT, ApiError, ConnectError, InputError, LoginError
+from ._errors import LOCK_TIMEOUT, ApiError, ConnectError, InputError, LoginError, StateError
 from ._http import NotSentError, Serializer, Server
 from ._libraries import Library
 from ._wait import CLOCK, Clock
@@ -101,7 +102,8 @@ class Client:
         self.connection = connection
         self.clock = clock
         self.dialect = connection.dialect
-        self._serializer = Serializer(plain_errors=self.dialect.plain_errors)
+        #: of the files that lists stand in, by path, where a server says them beside the data (facts §20.1)
+        self.digests: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         self._server: Server | None = None
         self._ticket: _tickets.Ticket | None = None
@@ -109,6 +111,7 @@ class Client:
         self._dead: dict[str, str] = {}
         self._reached = False
         self.may_log_in_again = True
+        self.read_only = False
 
     @property
     def host(self) -> str:
@@ -133,6 +136,8 @@ class Client:
 
     def call(self, method: str, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """One call, with what the head of this file says about trying again. Values of None are left out."""
+        if method != "GET":
+            self._check_write(method, path)
         sent = {key: int(value) if isinstance(value, bool) else value for key, value in (params or {}).items()}
         logins = attempt = 0
         while True:
@@ -170,6 +175,20 @@ class Client:
                     raise
                 self.clock.sleep(PAUSE)
 
+    def download(self, path: str, sink: BinaryIO, **params: Any) -> int:
+        """Write what a path answers into ``sink``, as it is and piece by piece; gives the number of bytes.
+
+        It is not tried again. Raises :class:`ApiError`, :class:`ConnectError` or :class:`TrustError`.
+        """
+        server = self._connected()
+        self.calls.append(("GET", path))
+        answer = server.send("GET", f"{server.url}{path}", self._headers("GET"), params=params, stream=True)
+        if answer.status_code >= 400:
+            body = self._serializer().loads_errors(answer)
+            text = str(body.get("message") or answer.reason)
+            raise ApiError("GET", path, answer.status_code, text, body.get("errors"), server=server.address)
+        return sum(sink.write(piece) for piece in server.pieces(answer))
+
     def close(self) -> None:
         """Close the connections; the next call starts at the first of the hosts again."""
         with self._lock:
@@ -188,16 +207,37 @@ class Client:
     def _call_once(self, method: str, path: str, params: dict[str, Any]) -> Any:
         server = self._connected()
         exchange = _Exchange(server, self._headers(method))
-        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=exchange, serializer=self._serializer)
+        serializer = self._serializer()
+        resource = proxmoxer.ProxmoxResource(base_url=server.url, session=exchange, serializer=serializer)
         path = path.strip("/")
         self.calls.append((method, f"/{path}"))
+        _run.current.counts.called(method)
         try:
             answer = getattr(resource(path), method.lower())(**params)
         except proxmoxer.ResourceException as error:
             self._reached = True
             _raise_api_error(error, method, f"/{path}", server.address)
         self._reached = True
+        if serializer.digest:
+            self.digests[f"/{path}"] = serializer.digest
+        if method != "GET" and str(answer).startswith("UPID:"):
+            _run.current.counts.tasks.append(str(answer))
         return answer
+
+    def _serializer(self) -> Serializer:
+        return Serializer(plain_errors=self.dialect.plain_errors)
+
+    def _check_write(self, method: str, path: str) -> None:
+        """Nothing is written in check mode, nor by a module that has not shown the run what it is about to do."""
+        if self.read_only:
+            raise StateError(f"in check mode nothing is written: {method} {path}")
+        task = _run.current
+        _run.check_alive()
+        if task.safety is not None and not task.approved:
+            raise StateError(
+                f"{task.module} writes without having been compared with the run's plan and limits: {method} {path}",
+                hint="Run it without pve_safety.",
+            )
 
     def _headers(self, method: str) -> dict[str, str]:
         connection = self.connection
@@ -207,7 +247,7 @@ class Client:
         with self._lock:
             ticket = self._ticket or self._log_in(self._connected())
             self._ticket = ticket
-            headers = {"Cookie": f"{self.dialect.cookie}={quote(ticket.ticket, safe='')}"}
+            headers = {"Cookie": f"{self.dialect.cookie}={_quoted(ticket.ticket)}"}
             return headers if method == "GET" else {**headers, "CSRFPreventionToken": ticket.csrf}
 
     def _not_accepted(self, text: str) -> LoginError:
@@ -246,9 +286,13 @@ class Client:
         return [address for address in self.connection.hosts if address not in self._dead]
 
     def _give_up_host(self, error: ConnectError) -> None:
-        if self._server:
-            self._dead[self._server.address] = error.message
-        self.close()
+        """Not the one that is used now, if another thread's call has found out before."""
+        with self._lock:
+            address = error.address or self.host
+            if address:
+                self._dead[address] = error.message
+            if address == self.host:
+                self.close()
 
     def _nobody_there(self) -> ConnectError:
         if not self.connection.hosts:
@@ -268,7 +312,7 @@ class Client:
         if connection.otp:
             login["otp"] = connection.otp if ":" in connection.otp else f"totp:{connection.otp}"
         resource = proxmoxer.ProxmoxResource(
-            base_url=server.url, session=_Exchange(server, {}), serializer=self._serializer
+            base_url=server.url, session=_Exchange(server, {}), serializer=self._serializer()
         )
         self.calls.append(("POST", "/access/ticket"))
         try:
@@ -288,6 +332,12 @@ class Client:
         ticket = _tickets.Ticket(answer["ticket"], answer["CSRFPreventionToken"], time.time())
         ticket_store.save(ticket, *self._login_key(server.address))
         return ticket
+
+
+@lru_cache(maxsize=8)
+def _quoted(ticket: str) -> str:
+    """A ticket as it stands in a cookie: a long text, the same with every call."""
+    return quote(ticket, safe="")
 
 
 class _Exchange:

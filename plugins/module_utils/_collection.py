@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from . import _run
 from ._api import Api, Result
 from ._dialect import PVE, Dialect
 from ._errors import NO_QUORUM, ApiError, ApplyError, QuorateError, StateError, TaskError, VerifyError, WaitError
+from ._limits import limit_purge
 from ._parallel import side_by_side
 from ._plan import CREATE, DELETE, Change, Wanted, plan_changes, raise_all, read_wanted
 from ._spec import IGNORE, Item, Key, Spec
@@ -35,6 +38,7 @@ class Collection:
     def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
         self.api = api
         self.params = params
+        self._digest: str | None = None
 
     @classmethod
     def run(cls, params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -45,8 +49,14 @@ class Collection:
     def manage(self) -> Result:
         """Bring the objects to what is wanted, or say what that would take."""
         wanted = self.prepare(read_wanted(self.spec, self.params[self.spec.option]))
-        changes = self.plan(wanted, self.observe(wanted))
+        actual = self.observe(wanted)
+        changes = self.plan(wanted, actual)
+        existing = len(actual.keys() - self.spec.kept)
+        if self.params.get("purge"):
+            limit_purge(self.spec.kind, changes, existing, str(self.params.get("purge_limit") or "100%"))
         self.check(changes)
+        _run.current.counts.objects += len(actual)
+        self.api.approve(changes, existing=existing, kind=self.spec.kind)
         if changes and not self.api.check_mode:
             self.apply(changes)
             self.verify(wanted, changes)
@@ -61,6 +71,10 @@ class Collection:
     def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
         """Read all objects with one call."""
         return self.by_key(self.api.client.get(self.spec.path))
+
+    def everything(self) -> dict[Key, Item]:
+        """All objects with all settings that the server shows, but for what it brought along: what an export writes."""
+        return {key: item for key, item in self.observe([]).items() if key not in self.spec.kept}
 
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
         """Compare; when not the ``whole``, only what is named, and without secrets."""
@@ -130,7 +144,16 @@ class Collection:
         """Read back what was written. Raises :class:`VerifyError` for what the server changed or dropped."""
         touched = {change.key for change in changes}
         rest = [want for want in wanted if self.spec.key(want.item) in touched and want.state != IGNORE]
-        left = self.plan(rest, self.observe(rest), whole=False)
+        named = {self.spec.key(want.item) for want in rest}
+        purged = any(change.key not in named for change in changes)
+        there = self.observe(wanted if purged else rest)
+        left = self.plan(rest, there, whole=False)
+        # what a purge removed is no element that could be compared
+        left += [
+            replace(change, where=change.where or change.object)
+            for change in changes
+            if change.action == DELETE and change.key in there and change.key not in named
+        ]
         errors: list[QuorateError] = []
         for change in left:
             if change.action == CREATE:
@@ -159,6 +182,8 @@ class Collection:
             work(change)
         except QuorateError as error:
             raise error.at(change.where or change.object) from error
+        # our own change is one, too: from here on the digest that was read is of no use
+        self._digest = None
 
     def create(self, change: Change) -> None:
         """POST all settings."""
@@ -166,11 +191,44 @@ class Collection:
 
     def update(self, change: Change) -> None:
         """PUT the settings that differ, and ``delete`` those to be unset."""
-        payload = self.spec.payload(change.set)
-        payload |= self.spec.payload({name: change.actual.get(name) for name in self.spec.on_update})
+        payload = self.spec.payload({name: change.actual.get(name) for name in self.spec.on_update})
+        payload |= self.spec.payload(change.set)
+        payload |= self.held(change)
         if change.unset:
             payload["delete"] = ",".join(self.spec.field(name).api_name for name in change.unset)
         self.finish(self.api.client.put(self.spec.fill(self.spec.item_path, change.actual), payload), change)
+
+    def held(self, change: Change) -> dict[str, str]:
+        """The ``digest`` with which the server refuses a change to what is no longer as it was read.
+
+        It is that of a whole file, so that a list's is good for the first change of a run. Raises :class:`StateError`.
+        """
+        if self.spec.item_digest:
+            return self._look_again(change)
+        return {"digest": self._digest} if self._digest else {}
+
+    def _look_again(self, change: Change) -> dict[str, str]:
+        answer = self.api.client.get(self.spec.fill(self.spec.item_path, change.actual))
+        now = self.spec.seen(self.plain(answer, change.actual))
+        different = [
+            field.name
+            for field in self.spec.fields
+            if field.listed
+            and not field.secret
+            and field.name not in self.spec.keys
+            and now.get(field.name) != change.actual.get(field.name)
+        ]
+        if different:
+            raise StateError(
+                f"somebody else changed {change.object} in the meantime: {', '.join(different)}", hint="Run again."
+            )
+        # a backup server says it beside the object
+        digest = answer.get("digest") or self.api.client.digests.get(self.spec.fill(self.spec.item_path, change.actual))
+        return {"digest": str(digest)} if digest else {}
+
+    def plain(self, answer: Mapping[str, Any], actual: Item) -> Mapping[str, Any]:
+        """One object's own answer in the form that the list has."""
+        return answer
 
     def delete(self, change: Change) -> None:
         """DELETE."""
@@ -182,5 +240,9 @@ class Collection:
 
     def by_key(self, answers: Sequence[Mapping[str, Any]]) -> dict[Key, Item]:
         """The server's list, normalised."""
+        if self.spec.digest:
+            # of one file, so that all of them are the same; a backup server says it once, beside the list
+            self._digest = next((str(answer["digest"]) for answer in answers if answer.get("digest")), None)
+            self._digest = self._digest or self.api.client.digests.get(self.spec.path)
         items = [self.spec.seen(answer) for answer in answers]
         return {self.spec.key(item): item for item in items}

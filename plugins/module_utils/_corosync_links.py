@@ -17,6 +17,7 @@ from ._api import Api, Result, refuse
 from ._errors import ApplyError, QuorateError, ShellError, StateError, WaitError
 from ._ha_pause import HaPause
 from ._hosts import Hosts
+from ._limits import limit_purge
 from ._link_steps import (
     Desired,
     Link,
@@ -60,7 +61,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
             for name in membership.members
         }
         with Hosts(params["nodes"], Login.from_params(params), elsewhere) as hosts:
-            return Changer(api, params, membership, hosts).carry_out(steps, wanted)
+            return Changer(api, params, membership, hosts, len(current)).carry_out(steps, wanted)
 
 
 def desired(params: Mapping[str, Any]) -> Desired:
@@ -87,12 +88,14 @@ def desired(params: Mapping[str, Any]) -> Desired:
 class Changer:
     """One cluster whose links are changed."""
 
-    def __init__(self, api: Api, params: Mapping[str, Any], membership: Membership, hosts: Hosts) -> None:
+    def __init__(self, api: Api, params: Mapping[str, Any], membership: Membership, hosts: Hosts, links: int) -> None:
         self.api = api
         self.membership = membership
         self.hosts = hosts
         self.timeout = float(params["timeout"])
         self.settle = float(params["settle"])
+        self.purge_limit = str(params["purge_limit"])
+        self.links = links
         reachable = [name for name in membership.members if name in hosts.names]
         self.editor = membership.local if membership.local in reachable else next(iter(reachable), "")
         self.ha = HaPause(api, hosts, self.editor, float(params["ha_timeout"]))
@@ -100,6 +103,8 @@ class Changer:
     def carry_out(self, steps: list[Step], wanted: Desired) -> Result:
         """Make the steps, or in check mode say which they are."""
         changes = [step.describe() for step in steps]
+        limit_purge("link", changes, self.links, self.purge_limit)
+        self.api.approve(changes)
         if not steps:
             return self._at_rest(wanted)
         if self.api.check_mode:
@@ -123,6 +128,7 @@ class Changer:
         changes: list[Change] = []
         if self.editor and self.membership.quorate and self.ha.forgotten():
             changes = [self.ha.describe()]
+            self.api.approve(changes)
             if not self.api.check_mode:
                 self.ha.put_back()
         return self.api.result(changes, links=sorted(wanted.links))

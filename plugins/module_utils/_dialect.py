@@ -12,7 +12,8 @@ class Dialect:
     """One product's way of saying the same things (facts §3, §20.1 to §20.3).
 
     ``token_separator`` stands between an API token's id and its secret. ``local_node`` is the name by which tasks are
-    asked for if there is one host only. ``whole_log`` is the ``limit`` that gives all lines of a task's log.
+    asked for if there is one host only. ``whole_log`` is the ``limit`` that gives all lines of a task's log, which
+    begin with the time where it is ``stamped_log``.
     """
 
     product: str
@@ -25,6 +26,7 @@ class Dialect:
     local_node: str
     whole_log: int
     log_command: str
+    stamped_log: bool = False
 
 
 PVE = Dialect(
@@ -49,5 +51,6 @@ PBS = Dialect(
     plain_errors=True,
     local_node="localhost",
     whole_log=100_000,
+    stamped_log=True,
     log_command="proxmox-backup-manager task log UPID",
 )

@@ -32,12 +32,34 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"Permission check failed \(|^permission check failed"),
         "Give the user (and its token) this privilege on this path.",
     ),
+    (
+        re.compile(r"certificate verify failed"),
+        "Is the fingerprint that of this server, as proxmox-backup-manager cert info shows it there?",
+    ),
+    (
+        re.compile(r"validating challenge '.*' failed"),
+        "The authority found no proof: does the domain lead to this node, and is its port 80 open to the authority "
+        "(with a plugin: are its credentials right)?",
+    ),
+    (
+        re.compile(r"acme:error:rateLimited"),
+        "The authority has had too many orders: wait as long as it says, and try at its staging directory.",
+    ),
+    (
+        re.compile(r"acme:error:externalAccountRequired"),
+        "This authority takes accounts of its customers only: give eab_kid and eab_hmac_key.",
+    ),
+    (
+        re.compile(r"Error: \w+ to https?://\S+\s+500 Can't connect"),
+        "The node does not reach the authority: look at its route, its name servers, and whether it trusts it.",
+    ),
     (re.compile(r"Method '\S+ \S+' not implemented"), "This server is of a version that does not have it."),
     (re.compile(r"cannot use unmanaged resource"), "Put the guests under HA first (ha_resources)."),
     (re.compile(r"detected modified configuration"), "Somebody else changed it in the meantime; run again."),
 )
 
 
+UNKNOWN_SETTING = re.compile(r"schema does not allow additional properties")
 OFFLINE = "The member that the call is for is offline, or does not answer the one that was asked."
 
 
@@ -78,7 +100,9 @@ class StateError(QuorateError):
 
 
 class ConnectError(QuorateError):
-    """No answer: refused, timed out, or the connection broke."""
+    """No answer: refused, timed out, or the connection broke. ``address``: of whom, if that is one server."""
+
+    address = ""
 
 
 class TrustError(QuorateError):
@@ -125,8 +149,13 @@ class ApiError(QuorateError):
         at = f" at {server}" if server else ""
         super().__init__(
             f"{said} ({method} {path}{at}, status {status})",
-            hint=hint_for(self.text) or (OFFLINE if self.node_offline else ""),
+            hint=hint_for(self.text) or self._unknown_settings() or (OFFLINE if self.node_offline else ""),
         )
+
+    def _unknown_settings(self) -> str:
+        """What to do about settings that other versions of the server have."""
+        names = sorted(name.replace("-", "_") for name, why in self.errors.items() if UNKNOWN_SETTING.search(why))
+        return f"This server is of a version without {', '.join(names)}: leave that out." if names else ""
 
     @property
     def node_offline(self) -> bool:

@@ -14,11 +14,14 @@ from ._client import Client
 from ._errors import ApiError, StateError
 from ._ha import SERVICES, HaStatus, read_status
 from ._plan import UPDATE, Change, simple_change
+from ._releases import Releases
 from ._tasks import task_end, task_log, wait_for_task
-from ._wait import wait_until
+from ._wait import PASSING, wait_until
 
 _DOWNTIME = re.compile(r"downtime (\d+) ms")
 _LOGGED = 20
+LOCK = "migrate"
+"""The lock of a guest that is on its way."""
 _TASKS = {"qemu": "qmigrate", "lxc": "vzmigrate"}
 
 
@@ -43,14 +46,14 @@ class Guest:
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
     """The whole module."""
     with Api.open(params, check_mode) as api:
-        return _Run(api, params).go()
+        return Move(api, params).go()
 
 
-class _Run:
-    """One move."""
+class Move:
+    """One move; ``approved``: it is part of something larger that was approved as a whole."""
 
-    def __init__(self, api: Api, params: Mapping[str, Any]) -> None:
-        self.api, self.params, self.client = api, params, api.client
+    def __init__(self, api: Api, params: Mapping[str, Any], *, approved: bool = False) -> None:
+        self.api, self.params, self.client, self.approved = api, params, api.client, approved
         self.target = str(params["target"])
         self.timeout = float(params["timeout"])
 
@@ -62,18 +65,45 @@ class _Run:
         there = api.guests.get(vmid)
         if there is None or self.target not in api.nodes:
             return self._result([], "", None, [])
-        guest = Guest(vmid, str(there["type"]), str(there["node"]), there.get("status") == "running")
-        if guest.node == self.target:
-            return self._result([], guest.node, None, [])
+        kind, node = str(there["type"]), str(there["node"])
+        if node == self.target:
+            return self._result([], node, None, [])
+        # the collection lags behind by what nodes tell each other every few seconds; the guest's node knows
+        current = self.client.get(f"/nodes/{node}/{kind}/{vmid}/status/current")
+        if current.get("lock") == LOCK and not api.check_mode:
+            # a task goes on though the run that began it was killed, or never had its answer
+            self._wait_for_another(vmid)
+            return self.go()
+        guest = Guest(vmid, kind, node, current.get("status") == "running")
         service = read_status(self.client).services.get(guest.sid)
         managed = service is not None and service.request_state != "ignored"
         along = self._check(guest, managed=managed)
         changes = [simple_change(UPDATE, "guest", str(vmid), {"node": self.target}, {"node": guest.node})]
+        if not self.approved:
+            api.approve(changes)
         pause = None
         if not api.check_mode:
             upid = self._by_ha(guest) if managed else self._by_hand(guest)
             pause = _pause(self.client, upid) if upid else None
         return self._result(changes, guest.node, pause, along)
+
+    def _wait_for_another(self, vmid: int) -> None:
+        def look() -> bool | None:
+            self.api.forget_guests()
+            there = self.api.guests.get(vmid)
+            if there is None:
+                return True
+            path = f"/nodes/{there['node']}/{there['type']}/{vmid}/status/current"
+            return None if self.client.get(path).get("lock") == LOCK else True
+
+        wait_until(
+            look,
+            timeout=self.timeout,
+            what=f"the end of another move of guest {vmid}",
+            clock=self.client.clock,
+            passing=PASSING,
+            hint="If no move is under way, unlock it (qm unlock, pct unlock).",
+        )
 
     def _result(self, changes: list[Change], source: str, pause: int | None, along: list[str]) -> Result:
         return self.api.result(changes, source=source, target=self.target, pause_ms=pause, comigrated=along)
@@ -84,6 +114,9 @@ class _Run:
             raise StateError(f"{self.target} is offline", where="target")
         if self.params["relocate"] and not managed:
             raise StateError("only a guest under HA can be relocated", where="relocate", hint="See ha_resources.")
+        if guest.running and not self.approved:
+            there = Releases(self.api, {guest.node, self.target})
+            there.refuse_back([f"guest {guest.vmid}"], guest.node, self.target, where="target")
         try:
             answer = self.client.get(f"{guest.path}/migrate", target=self.target)
         except ApiError as error:

@@ -63,6 +63,9 @@ GUESTS = Spec(
 class Guests(Collection):
     """Guests, each with a configuration of its own, so that nodes take several changes at once."""
 
+    #: node of each of the guests that nobody can be asked for
+    _away: Mapping[Key, str] = {}
+
     spec = GUESTS
     parallel = True
 
@@ -86,9 +89,11 @@ class Guests(Collection):
 
         Whether they run is asked of their nodes: the list of the cluster is ten seconds behind (facts §5).
         """
-        self.api.__dict__.pop("guests", None)
+        self.api.forget_guests()
         there = self.api.guests
         named = [vmid for vmid in sorted({int(want.item["vmid"]) for want in wanted}) if vmid in there]
+        self._away = {(vmid,): str(there[vmid]["node"]) for vmid in named if self._is_away(there[vmid])}
+        named = [vmid for vmid in named if (vmid,) not in self._away]
         configs = all_or_error(side_by_side(self._config, named))
         asked = {int(want.item["vmid"]) for want in wanted if "started" in want.item or want.state == ABSENT}
         running = self._running({str(there[vmid]["node"]) for vmid in named if vmid in asked})
@@ -103,8 +108,16 @@ class Guests(Collection):
             for vmid, config in zip(named, configs, strict=True)
         }
 
+    def _is_away(self, guest: Mapping[str, Any]) -> bool:
+        """Whether nobody can be asked for it: its node is offline, so that the cluster does not know it (facts §5)."""
+        return str(guest.get("status")) == "unknown" and not self.api.online(str(guest["node"]))
+
     def plan(self, wanted: Sequence[Wanted], actual: dict[Key, Item], *, whole: bool = True) -> list[Change]:
         """The plain settings, with disks, network cards, other options and whether it runs."""
+        for want in wanted:
+            if node := self._away.get(GUESTS.key(want.item)):
+                self.api.warn(f"{want.where}: it is on {node}, which is offline, and is left as it is")
+        wanted = [want for want in wanted if GUESTS.key(want.item) not in self._away]
         changes = {change.key: _tidy(change) for change in plan_changes(GUESTS, wanted, actual)}
         errors: list[QuorateError] = []
         for want in wanted:
@@ -151,7 +164,9 @@ class Guests(Collection):
         if gone:
             payload["delete"] = ",".join(sorted(gone))
         if payload:
-            self.finish(self.api.client.put(f"{base}/config", payload), change)
+            # of this guest alone: nobody else may have changed it since it was read
+            digest = change.actual["_config"].get("digest")
+            self.finish(self.api.client.put(f"{base}/config", {**payload, "digest": digest}), change)
         for disk, size in sizes.items():
             self.finish(self.api.client.put(f"{base}/resize", {"disk": disk, "size": size}), change)
         if "started" in change.set:
@@ -173,7 +188,7 @@ class Guests(Collection):
         }
 
         def all_seen() -> bool | None:
-            self.api.__dict__.pop("guests", None)
+            self.api.forget_guests()
             late = [vmid for vmid, runs in powered.items() if self._runs(vmid) not in (None, runs)]
             return None if late else True
 

@@ -12,20 +12,24 @@ from typing import Any
 from ._collection import Collection
 from ._errors import InputError, QuorateError
 from ._ha import wait_for_rest_of
+from ._ha_replicas import NODE_AFFINITY, RESOURCE_AFFINITY
 from ._plan import Change, Wanted, raise_all
 from ._pure.lists import natural_sorted
 from ._spec import PRESENT, Field, Item, Key, Spec
 from ._values import BOOLEAN, NODE_PRIORITIES, SET
 
-NODE_AFFINITY, RESOURCE_AFFINITY = "node-affinity", "resource-affinity"
 RESOURCES = "/cluster/ha/resources"
 OF_A_TYPE = frozenset({"nodes", "strict", "affinity"})
+
+# what the server's own migration calls the rule that a group becomes (facts §7.1)
+PREFIX = "ha-group-"
 
 RULES = Spec(
     kind="HA rule",
     option="rules",
     keys=("name",),
     path="/cluster/ha/rules",
+    digest=True,
     item_path="/cluster/ha/rules/{rule}",
     # the server wants it with every change, though it is fixed (observed)
     on_update=("type",),
@@ -48,6 +52,7 @@ GROUPS = Spec(
     keys=("name",),
     path="/cluster/ha/groups",
     item_path="/cluster/ha/groups/{group}",
+    digest=True,
     fields=(
         Field("name", api="group"),
         Field("nodes", NODE_PRIORITIES, refers="node", needed=True),
@@ -144,6 +149,16 @@ class HaRules(Affinity):
         raise_all(errors)
         return super().prepare(wanted)
 
+    def observe(self, wanted: Sequence[Wanted]) -> dict[Key, Item]:
+        """All rules. One that the server made of a group is the rule of the group's name, which PVE 8 had it under."""
+        rules = super().observe(wanted)
+        for want in wanted:
+            key = self.spec.key(want.item)
+            migrated = (f"{PREFIX}{key[0]}",)
+            if key not in rules and rules.get(migrated, {}).get("type") == NODE_AFFINITY:
+                rules[key] = rules.pop(migrated)
+        return rules
+
     def left_empty(self, want: Wanted) -> None:
         """A rule has resources."""
         raise InputError(
@@ -181,6 +196,7 @@ class Groups(Affinity):
         if gone := [self.spec.field(name).api_name for name in change.unset if name != "resources"]:
             payload["delete"] = ",".join(gone)
         if payload:
+            payload |= self.held(change)
             self.api.client.put(self.spec.fill(self.spec.item_path, change.actual), payload)
         if "resources" in change.set or "resources" in change.unset:
             self._move(change, change.set.get("resources") or [])

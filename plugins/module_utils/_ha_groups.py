@@ -10,15 +10,14 @@ from typing import Any
 
 from ._api import Api, Result
 from ._errors import ApiError, InputError, QuorateError
-from ._ha_affinity import NODE_AFFINITY, RESOURCES, Affinity, Groups
+from ._ha_affinity import PREFIX, RESOURCES, Affinity, Groups
+from ._ha_replicas import NODE_AFFINITY
 from ._plan import CREATE, Change, Wanted, raise_all
 from ._spec import PRESENT, Field, Item, Key, Spec
 from ._values import BOOLEAN, NODE_PRIORITIES, SET, Form
 
 MIGRATED = re.compile(r"ha groups have been migrated to rules")
 
-# what the server's own migration calls the rule that a group becomes (facts §7.1)
-PREFIX = "ha-group-"
 _RULE_NAME = Form(lambda value: str(value).removeprefix(PREFIX), lambda value: f"{PREFIX}{value}", "str")
 
 GROUPS = Spec(
@@ -27,6 +26,7 @@ GROUPS = Spec(
     keys=("name",),
     path="/cluster/ha/groups",
     item_path="/cluster/ha/groups/{group}",
+    digest=True,
     fields=(
         Field("name", api="group", required=True, aliases=("group",)),
         Field("nodes", NODE_PRIORITIES, refers="node", needed=True),
@@ -43,6 +43,7 @@ AS_RULES = Spec(
     keys=("name",),
     path="/cluster/ha/rules",
     item_path=f"/cluster/ha/rules/{PREFIX}{{rule}}",
+    digest=True,
     fields=(
         Field("name", _RULE_NAME, api="rule"),
         Field("nodes", NODE_PRIORITIES, refers="node", needed=True),
@@ -124,7 +125,7 @@ class GroupsAsRules(Affinity):
             payload["delete"] = ",".join(self.spec.field(name).api_name for name in change.unset)
         if payload:
             path = self.spec.fill(self.spec.item_path, change.actual)
-            self.api.client.put(path, {"type": NODE_AFFINITY, **payload})
+            self.api.client.put(path, {"type": NODE_AFFINITY, **payload, **self.held(change)})
         self._set_failback(change)
 
     def _set_failback(self, change: Change) -> None:

@@ -72,6 +72,13 @@ class HaPause:
         """Putting back what an earlier run left, as a change of the plan."""
         return simple_change(UPDATE, "HA", "of the cluster", {"state": ARMED}, {"state": DISARMED})
 
+    def set_aside(self) -> bool:
+        """Set HA aside until :meth:`put_back`, in this run or another; False if it is not ours to do."""
+        ours = self._claim()
+        if ours:
+            self._set_aside()
+        return ours
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Set HA aside, and put it back whatever happens in between."""

@@ -14,6 +14,7 @@ from typing import Any
 
 Element = Mapping[str, Any]
 
+NODE_AFFINITY, RESOURCE_AFFINITY = "node-affinity", "resource-affinity"
 _PREFIX = "replicas"
 
 
@@ -34,14 +35,16 @@ def _numbers(resources: Iterable[Element]) -> dict[str, int]:
     return {sid: int(match[1]) for sid in sids if (match := re.fullmatch(r"(?:vm|ct):(\d+)", sid))}
 
 
+def in_force(affinity: Iterable[Element], kind: str = NODE_AFFINITY) -> Iterator[Element]:
+    """Those of a kind that are to be there and are not switched off: only they are binding (facts §7.1)."""
+    for one in affinity:
+        if one.get("state") != "absent" and not one.get("disabled") and (one.get("type") or NODE_AFFINITY) == kind:
+            yield one
+
+
 def _named(affinity: Iterable[Element]) -> dict[str, Element]:
     """The affinity that each resource stands in."""
-    return {
-        str(sid): one
-        for one in affinity
-        if one.get("state") != "absent" and one.get("nodes")
-        for sid in one.get("resources") or []
-    }
+    return {str(sid): one for one in in_force(affinity) if one.get("nodes") for sid in one.get("resources") or []}
 
 
 def with_replica_affinity(
@@ -54,6 +57,8 @@ def with_replica_affinity(
     given = list(affinity or [])
     placed = replica_nodes(jobs or [], guests or [])
     named = _named(given)
+    # who stays with others or away from them may not prefer one node to another (facts §7.1)
+    tied = {str(sid) for one in in_force(given, RESOURCE_AFFINITY) for sid in one.get("resources") or []}
     derived: list[Element] = []
     for sid, vmid in _numbers(resources or []).items():
         home, targets = placed.get(vmid, (None, []))
@@ -63,7 +68,7 @@ def with_replica_affinity(
         derived.append(
             {
                 "name": f"{_PREFIX}-{vmid}",
-                "nodes": {node: len(nodes) - index for index, node in enumerate(nodes)},
+                "nodes": {node: 1 if sid in tied else len(nodes) - index for index, node in enumerate(nodes)},
                 "strict": True,
                 "failback": False,
                 "resources": [sid],

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ._errors import QuorateError, ShellError
+from ._errors import InputError, QuorateError, ShellError
 from ._parallel import side_by_side
 from ._shell import OPTIONS, Login, Shell
 
@@ -80,6 +80,11 @@ class Hosts:
     def names(self) -> list[str]:
         """The nodes that can be reached."""
         return list(self.entries)
+
+    def require(self, node: str) -> None:
+        """Raise :class:`InputError` if it is not said how to reach a node."""
+        if node not in self.entries:
+            raise InputError(f"it is not said how to reach {node} over SSH", where="nodes")
 
     def do(self, node: str, work: Callable[[Shell], T]) -> T:
         """Do something on one node. Raises :class:`ShellError`."""

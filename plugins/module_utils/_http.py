@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ else:
     requests, urllib3 = Library("requests"), Library("urllib3")
 
 CONNECT_TIMEOUT = 10
+_PIECE = 1 << 20
 
 
 class NotSentError(ConnectError):
@@ -51,15 +52,47 @@ def _pinned_adapter() -> Callable[[PinnedContext], requests.adapters.HTTPAdapter
     return PinnedAdapter
 
 
+@cache
+def _lean_session() -> type[requests.Session]:
+    """The class of sessions that merge and remember nothing: more than a quarter of what a call takes on this side."""
+
+    class LeanSession(requests.Session):
+        def request(  # type: ignore[override]
+            self,
+            method: str,
+            url: str,
+            params: Any = None,
+            data: Any = None,
+            headers: Mapping[str, str] | None = None,
+            timeout: Any = None,
+            allow_redirects: bool = False,
+            stream: bool = False,
+            verify: bool | str = True,
+        ) -> requests.Response:
+            prepared = requests.PreparedRequest()
+            prepared.prepare(method, url, headers={**self.headers, **(headers or {})}, params=params, data=data)
+            answer = self.get_adapter(url).send(prepared, stream=stream, timeout=timeout, verify=verify)
+            if not stream:
+                # read to its end, the connection is free for the next call
+                len(answer.content)
+            return answer
+
+    return LeanSession
+
+
 class Serializer:
     """Keeps the whole body of an error: proxmoxer's own drops everything after the first line of the message."""
 
     def __init__(self, *, plain_errors: bool = False) -> None:
         self._plain_errors = plain_errors
+        #: what stood beside the data of the last answer: a backup server's digests do (facts §20.1)
+        self.digest = ""
 
     def loads(self, response: Any) -> Any:
         """The data of an answer."""
-        return response.json().get("data")
+        body = response.json()
+        self.digest = str(body.get("digest") or "")
+        return body.get("data")
 
     def loads_errors(self, response: Any) -> dict[str, Any]:
         """The body of an error; without JSON (401, 595: empty) an empty one, or the text if that is what they are."""
@@ -93,9 +126,27 @@ class Server:
         self.session = open_session(None if self._verify else PinnedContext.create(accepted))
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str], data: Any = None, params: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: Any = None,
+        params: Any = None,
+        **more: Any,
     ) -> requests.Response:
-        """One request. Raises :class:`NotSentError`, :class:`ConnectError` or :class:`TrustError`."""
+        """One request. Raises :class:`NotSentError`, :class:`ConnectError` or :class:`TrustError`.
+
+        With ``stream=True`` the body is left for :meth:`pieces`.
+        """
+        try:
+            return self._send(method, url, headers, data, params, **more)
+        except ConnectError as error:
+            error.address = self.address
+            raise
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], data: Any, params: Any, **more: Any
+    ) -> requests.Response:
         try:
             return self.session.request(
                 method,
@@ -106,6 +157,7 @@ class Server:
                 timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
                 verify=self._verify,
                 allow_redirects=False,
+                **more,
             )
         except requests.exceptions.SSLError as error:
             raise self._untrusted(error) from error
@@ -122,6 +174,13 @@ class Server:
             raise ConnectError(f"the connection to {self.address}:{self.port} broke: {error}") from error
         except requests.exceptions.RequestException as error:
             raise ConnectError(f"{self.address}:{self.port}: {error}") from error
+
+    def pieces(self, answer: requests.Response) -> Iterator[bytes]:
+        """The body of an answer that was asked for with ``stream``. Raises :class:`ConnectError` if it breaks off."""
+        try:
+            yield from answer.iter_content(_PIECE)
+        except requests.exceptions.RequestException as error:
+            raise ConnectError(f"the connection to {self.address}:{self.port} broke: {error}") from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -141,7 +200,7 @@ class Server:
 
 def open_session(context: PinnedContext | None) -> requests.Session:
     """A session that takes nothing from the environment (REQUESTS_CA_BUNDLE would switch checking on again)."""
-    session = requests.Session()
+    session = _lean_session()()
     session.trust_env = False
     if context is not None:
         session.mount("https://", _pinned_adapter()(context))

@@ -18,7 +18,8 @@ from ._joiner import ByApi, BySsh, Joiner, joiner
 from ._leave import Departure
 from ._membership import Membership, given_links, link_parameters, links_of, read_links, read_membership
 from ._plan import CREATE, Change, simple_change
-from ._tasks import task_end
+from ._progress import Follower
+from ._tasks import follow_task
 from ._trust import record_trust, shown_fingerprint
 from ._wait import PASSING, wait_until
 
@@ -97,6 +98,7 @@ class Join:
             payload = self._payload(membership)
             if self.api.check_mode:
                 return self._result([self._change()], membership)
+            self.api.approve([self._change()])
             if not membership.quorate:
                 self._wait_until_quorate()
             upid = node.join(payload)
@@ -178,13 +180,14 @@ class Join:
         if upid is None or not isinstance(node, ByApi):
             return self._wait_until_online(lambda: None)
         readable = True
+        follower = Follower(upid, self.member.clock.monotonic())
 
         def ask_joiner() -> None:
             # most failures show only in the task, within its first seconds
             nonlocal readable
             if readable:
                 try:
-                    task_end(node.client, upid)
+                    follow_task(node.client, upid, follower)
                 except TaskError:
                     raise
                 except QuorateError:
@@ -192,7 +195,7 @@ class Join:
 
         membership = self._wait_until_online(ask_joiner)
         wait_until(
-            lambda: task_end(self.member, upid),
+            lambda: follow_task(self.member, upid, follower),
             timeout=self._left(),
             what=f"the end of the join of {self.node}",
             clock=self.member.clock,

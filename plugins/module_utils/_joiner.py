@@ -17,6 +17,7 @@ from ._hosts import introduce
 from ._membership import Member, Membership, read_membership
 from ._pure.corosync_conf import CorosyncConfError, parse
 from ._shell import Login, Shell
+from ._tasks import running_tasks
 
 GUESTS = ("/etc/pve/qemu-server", "/etc/pve/lxc")
 
@@ -55,9 +56,10 @@ class ByApi:
 
     def join(self, payload: Mapping[str, Any]) -> str | None:
         """Take up a join that an earlier run began and that the member does not list yet, or start one."""
-        active = self.client.get(f"/nodes/{self.node}/tasks", source="active", typefilter="clusterjoin")
-        upid = next((str(task["upid"]) for task in active if not task.get("endtime")), None)
-        upid = upid or str(self.client.post("/cluster/config/join", {**payload, "password": self.password}))
+        begun = running_tasks(self.client, self.node, "clusterjoin")
+        upid = (
+            begun[0] if begun else str(self.client.post("/cluster/config/join", {**payload, "password": self.password}))
+        )
         # from here on its logins die; asking for new ones would only be refused
         self.client.may_log_in_again = False
         return upid

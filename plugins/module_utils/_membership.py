@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,18 @@ class Membership:
         return node in self.members and self.members[node].online
 
 
+def witness_votes(qdevice: Mapping[str, Any], own: int) -> tuple[int, bool]:
+    """The votes of a witness beside ``own`` votes of nodes, and whether it gives them now (facts §6.6).
+
+    ``qdevice``: GET /cluster/config/qdevice; empty without a witness.
+    """
+    if not qdevice:
+        return 0, False
+    algorithm = str(qdevice.get("Algorithm") or "")
+    votes = own - 1 if "LMS" in algorithm.upper() or "Last" in algorithm else 1
+    return votes, str(qdevice.get("State") or "").lower().startswith("connected")
+
+
 def read_membership(client: Client) -> Membership:
     """Ask who is there."""
     cluster, quorate, version = None, True, 0
@@ -65,6 +77,37 @@ def read_membership(client: Client) -> Membership:
                 bool(int(entry.get("local") or 0)),
             )
     return Membership(cluster, quorate, version, dict(sorted(members.items())))
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Who has how many votes. ``of``: by node; ``witness``: those of a witness, which count while it gives them."""
+
+    of: Mapping[str, int]
+    witness: int
+    present: int
+
+    @property
+    def expected(self) -> int:
+        """All of them."""
+        return (sum(self.of.values()) or 1) + self.witness
+
+    @property
+    def quorum(self) -> int:
+        """How many it takes."""
+        return self.expected // 2 + 1
+
+    def enough_without(self, node: str) -> bool:
+        """Whether those that are present now stay quorate when this node, which is one of them, goes."""
+        return self.present - self.of.get(node, 1) >= self.quorum
+
+
+def read_votes(client: Client, membership: Membership, configured: Iterable[Mapping[str, Any]]) -> Votes:
+    """Count them. ``configured``: GET /cluster/config/nodes."""
+    of = {str(node["node"]): int(node.get("quorum_votes") or 1) for node in configured}
+    witness, connected = witness_votes(client.get("/cluster/config/qdevice") or {}, sum(of.values()) or 1)
+    present = sum(of.get(name, 1) for name, member in membership.members.items() if member.online)
+    return Votes(of, witness, present + (witness if connected else 0))
 
 
 def read_links(client: Client) -> dict[str, dict[int, str]]:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
+from . import _run
 from ._errors import QuorateError
 
 Run = Callable[[Mapping[str, Any], bool], dict[str, Any]]
@@ -34,7 +36,10 @@ CONNECTION: dict[str, Any] = {
     "api_timeout": {"type": "int", "default": 30},
 }
 
-PURGE: dict[str, Any] = {"purge": {"type": "bool", "default": False}}
+PURGE: dict[str, Any] = {
+    "purge": {"type": "bool", "default": False},
+    "purge_limit": {"type": "str", "default": "20%"},
+}
 
 
 def arguments(**options: Any) -> dict[str, Any]:
@@ -45,7 +50,10 @@ def arguments(**options: Any) -> dict[str, Any]:
 def outcome(run: Run, params: Mapping[str, Any], check_mode: bool, *, diff: bool) -> dict[str, Any]:
     """Run a module; an error becomes a result with ``failed``."""
     try:
-        result = run(params, check_mode)
+        try:
+            result = run(params, check_mode)
+        except _run.StartAgain:
+            result = run(params, check_mode)
     except QuorateError as error:
         return {"changed": False, **error.facts(), "failed": True, "msg": str(error)}
     if not diff:
@@ -55,7 +63,10 @@ def outcome(run: Run, params: Mapping[str, Any], check_mode: bool, *, diff: bool
 
 def finish(module: AnsibleModule, run: Run) -> None:
     """The end of every ``main()``."""
+    _run.current = _run.Task.from_environment(module._name)
     result = outcome(run, module.params, module.check_mode, diff=module._diff)
+    if _run.current.process:
+        result[_run.COUNTS] = asdict(_run.current.counts)
     for text in result.pop("warnings", []):
         module.warn(text)
     if result.pop("failed", False):

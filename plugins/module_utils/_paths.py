@@ -9,18 +9,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from threading import BoundedSemaphore
 from typing import Any
 
 from ._errors import QuorateError
 from ._hosts import Hosts
 from ._machine import Machine, addresses_of
-from ._parallel import side_by_side
+from ._parallel import WIDTH, side_by_side
 from ._shell import Shell
 
 HEADERS = 28
 """Bytes of the IP and ICMP headers around a packet's data."""
 INTERVAL, PATIENCE = "0.05", "1"
 LARGE = 3
+SPREAD = 3
+"""Measurements at once, for each host that they are made from."""
+SESSIONS = WIDTH
+"""Those from one host: sshd allows ten sessions of a connection."""
 _SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) received")
 _TIMES = re.compile(r"= ([\d.]+)/([\d.]+)/([\d.]+)/([\d.]+) ms")
 
@@ -100,10 +105,15 @@ def _mtu(machine: Machine, address: str) -> int | None:
 def measure(hosts: Hosts, paths: Sequence[Path], count: int) -> list[Measured]:
     """Measure all paths, several at once. One whose source cannot be asked is left out."""
 
-    def one(path: Path) -> Measured:
-        return hosts.do(path.source, lambda shell: measure_path(shell, path, count))
+    turns = {path.source: BoundedSemaphore(SESSIONS) for path in paths}
 
-    return [result for result in side_by_side(one, paths) if not isinstance(result, QuorateError)]
+    def one(path: Path) -> Measured:
+        with turns[path.source]:
+            return hosts.do(path.source, lambda shell: measure_path(shell, path, count))
+
+    # what takes the time is the wait between packets
+    width = max(WIDTH, SPREAD * len(turns))
+    return [result for result in side_by_side(one, paths, width=width) if not isinstance(result, QuorateError)]
 
 
 def measure_path(shell: Shell, path: Path, count: int) -> Measured:

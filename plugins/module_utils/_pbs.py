@@ -10,6 +10,7 @@ from ._collection import Collection
 from ._dialect import PBS
 from ._module import CONNECTION
 from ._plan import Change
+from ._pure.units import format_bytes, parse_bytes
 from ._trust import normalise_fingerprint
 from ._values import Form
 
@@ -32,10 +33,15 @@ class PbsCollection(Collection):
 
     def update(self, change: Change) -> None:
         """PUT the settings that differ; ``delete`` is a list here (facts §20.1)."""
-        payload = self.spec.payload(change.set)
+        payload = {**self.spec.payload(change.set), **self.held(change)}
         if change.unset:
             payload["delete"] = [self.spec.field(name).api_name for name in change.unset]
         self.finish(self.api.client.put(self.spec.fill(self.spec.item_path, change.actual), payload), change)
+
+    def delete(self, change: Change) -> None:
+        """DELETE, which takes the digest here."""
+        path = self.spec.fill(self.spec.item_path, change.actual)
+        self.finish(self.api.client.delete(path, self.held(change)), change)
 
 
 def _namespace(value: Any) -> str | None:
@@ -46,6 +52,18 @@ def _repeated(value: Any) -> list[str] | None:
     return [str(each) for each in value] or None
 
 
+def _byte_count(value: object) -> str | None:
+    """As the server writes it, if that is exact."""
+    if not value:
+        return None
+    size = parse_bytes(str(value))
+    for text in (format_bytes(size), format_bytes(size, decimal=True)):
+        if parse_bytes(text) == size:
+            return text
+    return f"{size} B"
+
+
+BYTE_COUNT = Form(_byte_count, str, "str")
 # a number of which zero means that it is not set: the server takes none below one
 COUNT = Form(lambda value: int(value) or None, int, "int")
 NAMESPACE = Form(_namespace, str, "str")

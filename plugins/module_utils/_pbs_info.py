@@ -41,8 +41,15 @@ def _info(api: Api, params: Mapping[str, Any]) -> Result:
         "version": str(api.client.get("/version")["version"]),
         "datastores": stores,
         "newest": max(newest, default=None),
+        "privileges": _privileges(api.client),
         "calls": len(api.client.calls),
     }
+
+
+def _privileges(client: Client) -> dict[str, list[str]]:
+    """What this login may do, by path."""
+    held = client.get("/access/permissions")
+    return {str(path): sorted(held[path]) for path in sorted(held)}
 
 
 def _store(client: Client, store: str, *, with_groups: bool) -> dict[str, Any]:

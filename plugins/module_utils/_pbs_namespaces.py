@@ -54,6 +54,10 @@ class Namespaces(PbsCollection):
                 found |= self.by_key([{"store": store, **answer} for answer in answers if answer.get("ns")])
         return found
 
+    def everything(self) -> dict[Key, Item]:
+        """Those of every datastore."""
+        return self.observe([Wanted({"store": store, "ns": ""}, "") for store in sorted(self.api.known("datastore"))])
+
     def apply(self, changes: Sequence[Change]) -> None:
         """The lowest go first, the highest come first."""
         deletions = [change for change in changes if change.action == DELETE]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._errors import InputError, QuorateError
-from ._pbs import COUNT, NAMESPACE, REPEATED, PbsCollection
+from ._pbs import BYTE_COUNT, COUNT, NAMESPACE, REPEATED, PbsCollection
 from ._plan import DELETE, Change, Wanted, raise_all
 from ._spec import Field, Item, Key, Spec
 from ._values import BOOLEAN, INTEGER
@@ -18,10 +18,12 @@ SYNC_JOBS = Spec(
     keys=("id",),
     path="/config/sync",
     item_path="/config/sync/{id}",
+    digest=True,
     fields=(
         Field("id", required=True),
         Field("store", needed=True, refers="datastore"),
-        Field("remote", refers="remote"),
+        Field("sync_direction", api="sync-direction", choices=("pull", "push"), default="pull", fixed=True),
+        Field("remote", refers="remote", needed=lambda item: item.get("sync_direction") == "push"),
         Field("remote_store", api="remote-store", needed=True),
         Field("remote_ns", NAMESPACE, "remote-ns"),
         Field("schedule"),
@@ -31,6 +33,14 @@ SYNC_JOBS = Spec(
         Field("group_filter", REPEATED, "group-filter"),
         Field("remove_vanished", BOOLEAN, "remove-vanished", default=False),
         Field("transfer_last", COUNT, "transfer-last"),
+        Field("resync_corrupt", BOOLEAN, "resync-corrupt", default=False),
+        Field("verified_only", BOOLEAN, "verified-only", default=False),
+        Field("encrypted_only", BOOLEAN, "encrypted-only", default=False),
+        Field("rate_in", BYTE_COUNT, "rate-in"),
+        Field("burst_in", BYTE_COUNT, "burst-in"),
+        Field("rate_out", BYTE_COUNT, "rate-out"),
+        Field("burst_out", BYTE_COUNT, "burst-out"),
+        Field("worker_threads", INTEGER, "worker-threads", default=1),
         Field("comment"),
     ),
 )

@@ -40,6 +40,7 @@ def _sync(api: Api, params: Mapping[str, Any], max_age: float | None) -> Result:
         return api.result([], groups=groups)
     after = {"groups": due} if due else {"groups": "all"}
     change = simple_change(CREATE, "run of sync job", ident, after)
+    api.approve([change] if job is not None else [])
     if job is not None and not api.check_mode:
         api.finish_task(api.client.post(f"{JOBS}/{ident}/run"), float(params["timeout"]), f"job {ident}")
         groups = _groups(api, job)

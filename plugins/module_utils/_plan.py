@@ -99,10 +99,13 @@ def read_wanted(spec: Spec, elements: Sequence[Mapping[str, Any]]) -> list[Wante
 
 def raise_all(errors: Sequence[QuorateError]) -> None:
     """Raise one error that says all of them."""
-    if len(errors) == 1:
+    texts = list(dict.fromkeys(str(error) for error in errors))
+    if len(texts) == 1:
         raise errors[0]
     if errors:
-        raise type(errors[0])("\n".join(["several things are wrong:", *(f"- {error}" for error in errors)]))
+        # a server's refusal is made of more than a text
+        kind = type(errors[0]) if type(errors[0]).__init__ is QuorateError.__init__ else StateError
+        raise kind("\n".join(["several things are wrong:", *(f"- {text}" for text in texts)]))
 
 
 def plan_changes(
@@ -135,7 +138,9 @@ def plan_changes(
     raise_all(errors)
     if purge:
         named = {spec.key(want.item) for want in wanted} | spec.kept
-        changes += [deletion(spec, key, there) for key, there in actual.items() if key not in named]
+        # servers list in any order; a plan says the same thing twice
+        rest = sorted((spec.label(there), key) for key, there in actual.items() if key not in named)
+        changes += [deletion(spec, key, actual[key]) for _label, key in rest]
     return sorted(changes, key=lambda change: ORDER.index(change.action))
 
 
@@ -166,7 +171,7 @@ def update(spec: Spec, key: Key, want: Wanted, there: Item, update_secrets: bool
         field_ = spec.field(name)
         if name in spec.keys or not (field_.listed or field_.secret):
             continue
-        if field_.secret:
+        if field_.secret and not field_.told:
             if update_secrets and value is not None:
                 to_set[name] = value
             continue

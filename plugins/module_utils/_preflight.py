@@ -17,10 +17,12 @@ from ._errors import ApiError, ConnectError, LoginError, QuorateError, TrustErro
 from ._hosts import Hosts
 from ._machine import Machine, read_machine
 from ._membership import Membership, read_membership
+from ._mentions import LISTS, Mention, Reader, mentions
 from ._parallel import side_by_side
 from ._paths import Measured, measure, paths_between
 from ._preflight_checks import judge
 from ._preflight_look import Look, Site, Wishes
+from ._preflight_promised import links_there, pending
 from ._shell import Login
 from ._trust import shown_fingerprint
 
@@ -32,6 +34,9 @@ class _Known:
     fingerprints: dict[str, str] = field(default_factory=dict)
     membership: Membership | None = None
     resources: Sequence[Mapping[str, Any]] = ()
+    strays: Sequence[Mention] = ()
+    unread: Sequence[str] = ()
+    calls: int = 0
 
 
 def run(params: Mapping[str, Any], check_mode: bool) -> Result:
@@ -46,19 +51,30 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
         look = result if isinstance(result, Look) else Look(node, error=result)
         calls += look.calls
         looks.append(look)
-    known = _ask_member(connection, looks, params["cluster"])
+    known = _ask_member(connection, looks, params)
+    calls += known.calls
     for index, look in enumerate(looks):
         if look.error is not None and look.name in known.fingerprints:
             looks[index] = _look_again(connection, look, params, known)
             calls += looks[index].calls
     measured = _measure(params, looks) if params["measure"] else None
-    site = Site(params["cluster"], looks, known.membership, _wishes(params), measured, known.resources)
+    site = Site(
+        params["cluster"],
+        looks,
+        known.membership,
+        _wishes(params),
+        measured,
+        known.resources,
+        known.strays,
+        known.unread,
+    )
     findings = judge(site, params["severity"] or {})
     return {
         "changed": False,
         "findings": [finding.describe() for finding in findings],
         "errors": sum(finding.severity == "error" for finding in findings),
         "text": "\n".join(str(finding) for finding in findings if finding.severity != "info"),
+        "pending": pending(site),
         "members": list(known.membership.members) if known.membership else [],
         "nodes": [look.summary() for look in looks if look.error is None],
         "measured": [_shown(each) for each in measured or ()],
@@ -67,7 +83,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Result:
 
 
 def _wishes(params: Mapping[str, Any]) -> Wishes:
-    names = ("zfs_pools", "ceph_osds", "networks", "guests", "storages", "replication_jobs")
+    names = ("zfs_pools", "ceph_osds", "networks", "guests", "storages", "replication_jobs", "interfaces")
     lists = {name: params[name] or [] for name in names}
     return Wishes(**lists, ceph=params["ceph"], witness=params["witness"], load_max=params["load_max"])
 
@@ -87,7 +103,8 @@ def _measure(params: Mapping[str, Any], looks: list[Look]) -> list[Measured]:
             else:
                 look.shell_error = answer
         machines = {look.name: look.machine for look in looks if look.machine is not None}
-        return measure(hosts, paths_between(nodes, params["networks"] or [], machines), params["packets"])
+        there = [links_there(look, params["interfaces"]) for look in looks if look.node in nodes]
+        return measure(hosts, paths_between(there, params["networks"] or [], machines), params["packets"])
 
 
 def _shown(measured: Measured) -> dict[str, Any]:
@@ -133,7 +150,6 @@ def _look(
         if params["measure"]:
             look.subscription = _optional(client, f"/nodes/{name}/subscription")
             look.repositories = _optional(client, f"/nodes/{name}/apt/repositories")
-            look.resources = _optional(client, "/cluster/resources") or []
     except QuorateError as error:
         look.error = error
     finally:
@@ -150,23 +166,34 @@ def _optional(client: Client, path: str) -> Any:
         return None
 
 
-def _ask_member(connection: Connection, looks: Sequence[Look], cluster: str) -> _Known:
+def _ask_member(connection: Connection, looks: Sequence[Look], params: Mapping[str, Any]) -> _Known:
     """A node that joined has another certificate than the inventory says: a member knows which."""
-    members = [look for look in looks if look.membership is not None and look.membership.cluster == cluster]
+    members = [look for look in looks if look.membership is not None and look.membership.cluster == params["cluster"]]
     if not members:
         return _Known()
     best = next((look for look in members if look.membership and look.membership.quorate), members[0])
-    if all(look.error is None for look in looks):
-        return _Known({}, best.membership, best.resources)
+    known = _Known({}, best.membership)
+    silent = any(look.error is not None for look in looks)
+    if not silent and not params["measure"]:
+        return known
     client = Client(_connection(connection, best.node, best.node.get("fingerprint")))
     try:
-        entries = client.get("/nodes")
+        if silent:
+            entries = client.get("/nodes")
+            known.fingerprints = {str(each["node"]): str(each.get("ssl_fingerprint") or "").upper() for each in entries}
+        if params["measure"]:
+            known.resources = _optional(client, "/cluster/resources") or []
+            names = {look.name for look in looks} | set(best.membership.members if best.membership else ())
+            read = Reader(client)
+            read.ahead(LISTS)
+            known.strays = list(mentions(read, lambda name: name not in names))
+            known.unread = read.unread
     except (ApiError, ConnectError, LoginError, TrustError):
-        entries = []
+        return known
     finally:
+        known.calls = len(client.calls)
         client.close()
-    known = {str(entry["node"]): str(entry.get("ssl_fingerprint") or "").upper() for entry in entries}
-    return _Known(known, best.membership, best.resources)
+    return known
 
 
 def _look_again(connection: Connection, look: Look, params: Mapping[str, Any], known: _Known) -> Look:

@@ -16,6 +16,7 @@ from ._preflight_look import ERROR, INFO, SEVERITIES, WARNING, Check, Finding, L
 from ._preflight_machine import MACHINE
 from ._preflight_network import NETWORK
 from ._preflight_planned import PLANNED
+from ._preflight_promised import promised
 
 
 def judge(site: Site, severities: Mapping[str, str]) -> list[Finding]:
@@ -117,11 +118,16 @@ def _guests(site: Site) -> Iterator[Finding]:
 
 def _links(site: Site) -> Iterator[Finding]:
     for look in site.answering:
+        to_come = promised(site.wishes.interfaces, look.name)
         has = {str(each) for network in look.networks for each in _addresses(network)}
         dynamic = any(network.get("method") == "dhcp" for network in look.networks)
         for link in look.node.get("links") or []:
             address = str(link["address"])
             if _is_address(address) and address not in has:
+                if interface := to_come.get(address):
+                    text = f"{look.name} is to get {address}, its address on link {link['number']}, on {interface}"
+                    yield Finding(INFO, "links", look.name, text, look.where, "It is looked at again then.")
+                    continue
                 text = (
                     f"{look.name} has no address {address} for link {link['number']}; it has {', '.join(sorted(has))}"
                 )

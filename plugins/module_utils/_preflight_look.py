@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from ._errors import QuorateError
 from ._machine import Machine
 from ._membership import Membership
+from ._mentions import Mention
 from ._paths import Measured
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -32,7 +33,6 @@ class Look:
     offline_member: bool = False
     new_certificate: str = ""
     calls: int = 0
-    resources: Sequence[Mapping[str, Any]] = ()
     subscription: Mapping[str, Any] | None = None
     repositories: Mapping[str, Any] | None = None
     machine: Machine | None = None
@@ -91,6 +91,7 @@ class Wishes:
     guests: Sequence[Mapping[str, Any]] = ()
     storages: Sequence[Mapping[str, Any]] = ()
     replication_jobs: Sequence[Mapping[str, Any]] = ()
+    interfaces: Sequence[Mapping[str, Any]] = ()
     ceph: bool = False
     witness: bool = False
     load_max: int = 75
@@ -106,6 +107,9 @@ class Site:
     wishes: Wishes = field(default_factory=Wishes)
     measured: Sequence[Measured] | None = None
     resources: Sequence[Mapping[str, Any]] = ()
+    strays: Sequence[Mention] = ()
+    unread: Sequence[str] = ()
+    """Where there may be more of them: paths that the login may not read, with the server's words."""
 
     @property
     def answering(self) -> list[Look]:

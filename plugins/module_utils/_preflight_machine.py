@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from ._forecast import HOST_MEMORY
 from ._preflight_look import ERROR, INFO, WARNING, Check, Finding, Site
+from ._pure.ha_forecast import Picture, Room, Tenant, forecast
 from ._pure.units import format_size
 
 # seconds
 CLOCK_WARN, CLOCK_REFUSE, CLOCK_REFUSE_CEPH = 0.020, 0.500, 0.050
-HOST_MEMORY = 2**30
-"""Bytes that a host needs for itself."""
 
 
 def _clock(site: Site) -> Iterator[Finding]:
@@ -89,35 +89,18 @@ def _memory(site: Site) -> Iterator[Finding]:
 
 
 def _spare(site: Site) -> Iterator[Finding]:
-    """Whether the guests of each node fit into what the others have left, when it is gone; a voter takes none."""
+    """Whether the guests of each node fit where HA would start them, when it is gone; a voter takes none."""
     voters = {look.name for look in site.looks if look.node.get("voter")}
-    machines = {name: machine for name, machine in site.machines.items() if name not in voters}
-    taken = _guests_memory(site)
-    if len(machines) < 2:
+    rooms = [Room(name, machine.memory, HOST_MEMORY) for name, machine in site.machines.items() if name not in voters]
+    if len(rooms) < 2:
         return
-    for lost in machines:
-        left = {
-            name: machine.memory - HOST_MEMORY - sum(taken.get(name, {}).values())
-            for name, machine in machines.items()
-            if name != lost
-        }
-        homeless = _homeless(taken.get(lost, {}), left)
+    guests = [Tenant(vmid, name, size) for name, each in _guests_memory(site).items() for vmid, size in each.items()]
+    for loss in forecast(Picture(rooms, guests)):
+        homeless = sorted((landing.sid for landing in loss.stranded), key=int)
         if homeless:
-            text = f"if {lost} fails, there is no room for its guests {', '.join(sorted(homeless, key=int))}"
-            fix = "Keep the memory of one node free across the others."
-            yield Finding(WARNING, "spare", lost, text, site.where(lost), fix)
-
-
-def _homeless(guests: Mapping[str, int], left: dict[str, int]) -> list[str]:
-    """The guests that fit nowhere, the largest placed first, each where most is left."""
-    found: list[str] = []
-    for vmid, size in sorted(guests.items(), key=lambda pair: -pair[1]):
-        best = max(left, key=lambda name: left[name])
-        if left[best] < size:
-            found.append(vmid)
-        else:
-            left[best] -= size
-    return found
+            text = f"if {loss.node} fails, there is no room for its guests {', '.join(homeless)} where HA starts them"
+            fix = "Keep the memory of one node free across the others; the scheduler counts guests, not their memory."
+            yield Finding(WARNING, "spare", loss.node, text, site.where(loss.node), fix)
 
 
 def _time_zones(site: Site) -> Iterator[Finding]:

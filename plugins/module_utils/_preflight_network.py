@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ._paths import Measured, address_in
 from ._preflight_look import ERROR, INFO, WARNING, Check, Finding, Site
+from ._preflight_promised import promised_in
 
 GIGABIT, TEN_GIGABIT = 1000, 10_000
 
@@ -120,6 +121,8 @@ def _speeds(site: Site) -> Iterator[Finding]:
                 continue
             address = address_in(look.machine, network["cidr"])
             if address is None:
+                if promised_in(site.wishes.interfaces, look.name, network["cidr"]):
+                    continue
                 text = f"{look.name} has no address in the {network['name']} network {network['cidr']}"
                 yield Finding(ERROR, "speed", look.name, text, look.where, "Give it one.")
                 continue

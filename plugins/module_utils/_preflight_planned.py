@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._preflight_look import ERROR, Check, Finding, Site
+from ._preflight_look import ERROR, INFO, WARNING, Check, Finding, Site
 
 
 def _count(site: Site) -> Iterator[Finding]:
@@ -46,8 +46,23 @@ def _replication(site: Site) -> Iterator[Finding]:
                     yield Finding(ERROR, "replication", str(node), text, where, fix)
 
 
+def _departed(site: Site) -> Iterator[Finding]:
+    """Entries outlive the node that they name, and wait for the next machine of that name."""
+    for stray in site.strays:
+        names = ", ".join(stray.names)
+        text = f"{stray.name} names {names}, no member of {site.cluster} and not listed"
+        fix = "Choose another node there, or remove it."
+        if stray.removable:
+            fix = "Strike it out there; playbooks/remove_node.yml does when a node leaves."
+        yield Finding(WARNING, "departed", stray.names[0], text, "", fix)
+    for text in site.unread:
+        yield Finding(
+            INFO, "departed", "", f"whether anything there names a node that is no member is not known: {text}"
+        )
+
+
 def _storages_of(guest: Mapping[str, Any]) -> set[str]:
     return {str(disk).partition(":")[0] for disk in (guest.get("disks") or {}).values() if ":" in str(disk)}
 
 
-PLANNED: tuple[Check, ...] = (_count, _replication)
+PLANNED: tuple[Check, ...] = (_count, _replication, _departed)

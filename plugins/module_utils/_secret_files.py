@@ -15,6 +15,7 @@ from pathlib import Path
 from ._collection import Collection
 from ._errors import InputError
 from ._plan import Change, Wanted
+from ._whole_files import replace_file
 
 # Stands for a secret that is not read yet
 FROM_FILE = "(in the file)"
@@ -44,13 +45,7 @@ def prepare_directory(path: str, where: str) -> None:
 
 def write_secret(path: str, secret: str) -> None:
     """Put a secret into a file of mode 0600, all of it or nothing."""
-    target = Path(path).expanduser()
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{secret}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(target)
+    replace_file(Path(path).expanduser(), f"{secret}\n")
 
 
 def begin_secret(path: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import shlex
+import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     import paramiko
 else:
     paramiko = Library("paramiko")
+
+GRACE = 120
+"""Seconds for a host to greet, to let us in, and to open a channel."""
+
+UNHEARD, ALIVE = 60, 20
+"""Seconds after which a host that acknowledges nothing counts as gone (a power cut says no farewell), and seconds
+between two messages that ask for such an acknowledgement."""
 
 OPTIONS: dict[str, Any] = {
     "ssh_user": {"type": "str", "default": "root"},
@@ -97,18 +105,25 @@ class Shell:
             raise ShellError(f"'{shlex.join(words)}' on {self.address} ended with status {done.status}: {said}")
         return done.text
 
-    def attempt(self, words: Sequence[str], *, stdin: str = "") -> Done:
-        """Run one command whose status is an answer as well. Raises only if it could not be run to its end."""
+    def attempt(self, words: Sequence[str], *, stdin: str = "", timeout: float | None = None) -> Done:
+        """Run one command whose status is an answer as well. Raises only if it could not be run to its end.
+
+        ``timeout``: seconds, instead of the login's.
+        """
         line = shlex.join(words)
         try:
-            source, out, err = self._client.exec_command(line, timeout=self.login.timeout)
+            source, out, err = self._client.exec_command(line, timeout=timeout or self.login.timeout)
             if stdin:
                 source.write(stdin)
             source.channel.shutdown_write()
             text, complaint = out.read().decode(errors="replace"), err.read().decode(errors="replace")
-            return Done(out.channel.recv_exit_status(), text, complaint)
-        except (OSError, paramiko.SSHException) as error:
-            raise ShellError(f"'{line}' on {self.address} broke off: {error or type(error).__name__}") from error
+            status = out.channel.recv_exit_status()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise ShellError(f"'{line}' on {self.address} broke off: {str(error) or type(error).__name__}") from error
+        if status < 0:
+            # the session is gone, or a signal ended the command: what it printed may be half of it
+            raise ShellError(f"'{line}' on {self.address} broke off: it has no exit status")
+        return Done(status, text, complaint)
 
     def read(self, path: str) -> str | None:
         """The content of a file; None if it is not there."""
@@ -161,12 +176,16 @@ class Shell:
     @contextmanager
     def _files(self, path: str) -> Iterator[paramiko.SFTPClient]:
         try:
-            with self._client.open_sftp() as files:
-                if (channel := files.get_channel()) is not None:
-                    channel.settimeout(self.login.timeout)
+            transport = self._client.get_transport()
+            if transport is None:
+                raise EOFError("the session has ended")
+            channel = transport.open_session(timeout=self.login.timeout)
+            channel.settimeout(self.login.timeout)
+            channel.invoke_subsystem("sftp")
+            with paramiko.SFTPClient(channel) as files:
                 yield files
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise ShellError(f"{path} on {self.address}: {error or type(error).__name__}") from error
+            raise ShellError(f"{path} on {self.address}: {str(error) or type(error).__name__}") from error
 
     def _trust(self, host_key: str | None) -> None:
         self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -181,16 +200,29 @@ class Shell:
     def _connect(self) -> None:
         login = self.login
         try:
+            wire = socket.create_connection((self.address, login.port), timeout=15)
+            # each command is a dialogue of small messages: without this, every one waits 40 ms for an acknowledgement
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # tcp(7); Linux has it, other control nodes may not
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD * 1000)
             self._client.connect(
                 self.address,
                 login.port,
                 login.user,
+                sock=wire,
                 password=login.password,
                 key_filename=str(login.key_file) if login.key_file else None,
                 allow_agent=login.password is None,
                 look_for_keys=login.password is None and login.key_file is None,
                 timeout=15,
+                # a busy host takes its time to say who it is and to check a password; sshd itself gives 120 s
+                banner_timeout=GRACE,
+                auth_timeout=GRACE,
+                channel_timeout=GRACE,
             )
+            if (transport := self._client.get_transport()) is not None:
+                transport.set_keepalive(ALIVE)
         except paramiko.BadHostKeyException as error:
             raise ShellError(
                 f"{self.address} shows another SSH host key than the known one; nothing was sent",
@@ -201,9 +233,9 @@ class Shell:
                 f"{self.address} refuses {login.user} over SSH",
                 hint="Set ssh_password or ssh_private_key_file (pve_ssh_password, pve_ssh_private_key_file).",
             ) from error
-        except (OSError, paramiko.SSHException) as error:
+        except (OSError, EOFError, paramiko.SSHException) as error:
             raise ShellError(
-                f"cannot reach {self.address} port {login.port} over SSH: {error or type(error).__name__}",
+                f"cannot reach {self.address} port {login.port} over SSH: {str(error) or type(error).__name__}",
                 hint="Give its host key (pve_ssh_host_key) if it is not known."
                 if "not found in known" in str(error)
                 else "",

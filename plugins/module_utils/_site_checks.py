@@ -14,10 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._ha_replicas import replica_problems
+from ._ha_replicas import RESOURCE_AFFINITY, in_force, replica_problems
+from ._plain import bare
+from ._site_access import access_problems
+from ._site_acme import acme_problems
 from ._site_backup import backup_problems, backup_server_problems
 from ._site_ceph import ceph_problems
 from ._site_nodes import Node
+from ._site_notifications import notification_problems
 from ._site_types import type_problems
 from ._site_votes import severity_problems, voter_problems, witness_problems
 
@@ -49,6 +53,31 @@ LISTS = {
     "pve_ha_resources": Elements(key=("sid",)),
     "pve_backup_storages": Elements(key=("storage",), nodes=("nodes",)),
     "pve_backup_jobs": Elements(key=("id",), nodes=("node",)),
+    "pve_users": Elements(key=("userid",)),
+    "pve_groups": Elements(key=("groupid",)),
+    "pve_roles": Elements(key=("roleid",)),
+    "pve_realms": Elements(key=("realm",)),
+    "pve_realm_sync_jobs": Elements(key=("id",)),
+    "pve_api_tokens": Elements(key=("tokenid",)),
+    "pve_acls": Elements(key=("path", "auth_id", "role")),
+    "pve_pools": Elements(key=("poolid",)),
+    "pve_notification_endpoints": Elements(key=("name",)),
+    "pve_notification_matchers": Elements(key=("name",)),
+    "pve_metric_servers": Elements(key=("id",)),
+    "pve_backup_classes": Elements(key=("name",)),
+    "pve_repositories": Elements(key=("node", "handle"), nodes=("node",), every=True),
+    "pve_subscriptions": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_dns": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_hosts_entries": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_time_zones": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_systems": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_network_interfaces": Elements(key=("node", "name"), nodes=("node",), every=True),
+    "pve_certificates": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_acme_accounts": Elements(key=("name",)),
+    "pve_acme_plugins": Elements(key=("id",), nodes=("nodes",)),
+    "pve_acme_domains": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_acme_certificates": Elements(key=("node",), nodes=("node",), every=True),
+    "pve_security_groups": Elements(key=("name",)),
     "pbs_datastores": Elements(key=("name",)),
     "pbs_namespaces": Elements(key=("store", "ns")),
     "pbs_users": Elements(key=("userid",)),
@@ -58,12 +87,18 @@ LISTS = {
     "pbs_verify_jobs": Elements(key=("id",)),
     "pbs_remotes": Elements(key=("name",)),
     "pbs_sync_jobs": Elements(key=("id",)),
+    "pbs_traffic_controls": Elements(key=("name",)),
+    "pbs_notification_endpoints": Elements(key=("name",)),
+    "pbs_notification_matchers": Elements(key=("name",)),
 }
 
 
 def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
-    """Everything that is wrong with `variables` (name to value; None = left alone) for a cluster of `nodes`."""
-    given = {name: plain(value) for name, value in variables.items() if value is not None}
+    """Everything that is wrong with `variables` (name to value; None = left alone) for a cluster of `nodes`.
+
+    ansible-core before 2.19 makes an empty text of the None that a template with a filter gives.
+    """
+    given = {name: bare(value) for name, value in variables.items() if value is not None and value != ""}
     found = [problem for name, value in given.items() for problem in type_problems(name, value)]
     if found:  # the checks below rely on the types
         return found
@@ -73,17 +108,6 @@ def problems(variables: Mapping[str, Any], nodes: list[Node]) -> list[str]:
     for check in CHECKS:
         found += check(given, nodes)
     return found
-
-
-def plain(value: Any) -> Any:
-    """The value in containers of Python's own.
-
-    Ansible hands out containers whose templates are filled in when they are looked at; a copy of such a container
-    copies its template engine, which does not survive it.
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list) else value
 
 
 def list_problems(name: str, value: list[Element], node_names: set[str]) -> list[str]:
@@ -203,16 +227,24 @@ def _sids(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
 
 
 def _affinity(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
-    """A resource stands in at most one affinity, as on the server in at most one group or node-affinity rule."""
-    first_in: dict[str, str] = {}
-    for index, affinity in enumerate(variables.get("pve_ha_affinity") or []):
-        if affinity.get("state") == "absent":
-            continue
-        where = path("pve_ha_affinity", index, affinity)
-        for sid in affinity.get("resources") or []:
+    """A resource stands in at most one group or node affinity, and prefers no node if others matter to it."""
+    given = variables.get("pve_ha_affinity") or []
+    where = {str(one["name"]): path("pve_ha_affinity", index, one) for index, one in enumerate(given)}
+    first_in: dict[str, Element] = {}
+    for one in in_force(given):
+        for sid in one.get("resources") or []:
             if sid in first_in:
-                yield f"{where}: {sid} stands in {first_in[sid]} too. A resource can have one affinity only."
-            first_in.setdefault(sid, where)
+                other = where[str(first_in[sid]["name"])]
+                yield f"{where[str(one['name'])]}: {sid} stands in {other} too. A resource can have one affinity only."
+            first_in.setdefault(sid, one)
+    for one in in_force(given, RESOURCE_AFFINITY):
+        for sid in one.get("resources") or []:
+            priorities = first_in.get(sid, {}).get("nodes")
+            if isinstance(priorities, Mapping) and len({int(each or 0) for each in priorities.values()}) > 1:
+                yield (
+                    f"{where[str(one['name'])]}: {sid} stands in {where[str(first_in[sid]['name'])]} too, which "
+                    "prefers some nodes to others; the server takes one or the other. Give its nodes one priority."
+                )
 
 
 def _replicas(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[str]:
@@ -230,6 +262,9 @@ CHECKS: tuple[Check, ...] = (
     _affinity,
     _replicas,
     ceph_problems,
+    access_problems,
+    acme_problems,
+    notification_problems,
     backup_problems,
     backup_server_problems,
     witness_problems,

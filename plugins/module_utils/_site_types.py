@@ -27,8 +27,36 @@ MODULE_OPTIONS = {
     "pve_replication_jobs": ("replication_jobs", "jobs"),
     "pve_ha_affinity": ("ha_rules", "rules"),
     "pve_ha_resources": ("ha_resources", "resources"),
+    "pve_users": ("users", "users"),
+    "pve_groups": ("groups", "groups"),
+    "pve_roles": ("roles", "roles"),
+    "pve_realms": ("realms", "realms"),
+    "pve_realm_sync_jobs": ("realm_sync_jobs", "jobs"),
+    "pve_api_tokens": ("api_tokens", "tokens"),
+    "pve_acls": ("acls", "acls"),
+    "pve_pools": ("pools", "pools"),
+    "pve_notification_endpoints": ("notification_endpoints", "endpoints"),
+    "pve_notification_matchers": ("notification_matchers", "matchers"),
+    "pve_metric_servers": ("metric_servers", "servers"),
     "pve_backup_storages": ("storages", "storages"),
     "pve_backup_jobs": ("backup_jobs", "jobs"),
+    "pve_repositories": ("node_repositories", "repositories"),
+    "pve_subscriptions": ("node_subscription", "subscriptions"),
+    "pve_dns": ("node_dns", "dns"),
+    "pve_hosts_entries": ("node_hosts", "hosts"),
+    "pve_time_zones": ("node_time", "times"),
+    "pve_systems": ("node_system", "systems"),
+    "pve_network_interfaces": ("node_network", "interfaces"),
+    "pve_certificates": ("node_certificates", "certificates"),
+    "pve_acme_accounts": ("acme_accounts", "accounts"),
+    "pve_acme_plugins": ("acme_plugins", "plugins"),
+    "pve_acme_domains": ("acme_domains", "domains"),
+    "pve_acme_certificates": ("acme_certificates", "certificates"),
+    "pve_firewall_aliases": ("firewall_aliases", "aliases"),
+    "pve_ip_sets": ("ip_sets", "sets"),
+    "pve_security_groups": ("security_groups", "groups"),
+    "pve_firewall_rules": ("firewall_rules", "rules"),
+    "pve_firewalls": ("firewall_options", "firewalls"),
     "pbs_datastores": ("pbs_datastores", "datastores"),
     "pbs_namespaces": ("pbs_namespaces", "namespaces"),
     "pbs_users": ("pbs_users", "users"),
@@ -38,10 +66,30 @@ MODULE_OPTIONS = {
     "pbs_verify_jobs": ("pbs_verify_jobs", "jobs"),
     "pbs_remotes": ("pbs_remotes", "remotes"),
     "pbs_sync_jobs": ("pbs_sync_jobs", "jobs"),
+    "pbs_notification_endpoints": ("pbs_notification_endpoints", "endpoints"),
+    "pbs_notification_matchers": ("pbs_notification_matchers", "matchers"),
+    "pbs_traffic_controls": ("pbs_traffic_controls", "rules"),
 }
 """The module and its option that each variable is for."""
 
+AREAS = (
+    *("base", "backup_server", "cluster", "witness", "options", "zfs", "ceph", "storage", "guests", "access"),
+    *("notifications", "replication", "ha", "backup", "firewall", "acme"),
+)
+"""What ``pve_safety.manage`` may name: the roles of the site that change something."""
+
 OWN: dict[str, dict[str, Any]] = {
+    "pve_safety": {
+        "type": "dict",
+        "options": {
+            "manage": {"type": "list", "elements": "str", "choices": list(AREAS)},
+            "max_changes": {"type": "str"},
+            "lock": {"type": "bool"},
+            "lease": {"type": "int"},
+            "restore_points": {"type": "int"},
+            "audit": {"type": "bool"},
+        },
+    },
     "pve_links": {
         "type": "list",
         "elements": "dict",
@@ -64,7 +112,43 @@ OWN: dict[str, dict[str, Any]] = {
             "timeout": {"type": "int"},
         },
     },
+    "pve_maintenance": {
+        "type": "dict",
+        "options": {
+            "others": {"type": "str", "choices": ["migrate", "shutdown", "leave"]},
+            "guests": {"type": "dict"},
+            "ceph_noout": {"type": "bool"},
+            "on_failure": {"type": "str", "choices": ["put_back", "stay"]},
+            "timeout": {"type": "int"},
+            "shutdown_timeout": {"type": "int"},
+            "rest_timeout": {"type": "int"},
+        },
+    },
+    "pve_upgrade": {"type": "dict", "options": {"timeout": {"type": "int"}, "rest_timeout": {"type": "int"}}},
+    "pve_shutdown": {
+        "type": "dict",
+        "options": {
+            "stubborn": {"type": "str", "choices": ["stop", "leave"]},
+            "guests": {"type": "dict"},
+            "guest_timeout": {"type": "int"},
+            "timeout": {"type": "int"},
+            "rest_timeout": {"type": "int"},
+        },
+    },
+    "pve_startup": {"type": "dict", "options": {"timeout": {"type": "int"}, "rest_timeout": {"type": "int"}}},
+    "pve_power": {
+        "type": "dict",
+        "options": {
+            **{action: {"type": "list", "elements": "str"} for action in ("on", "off", "cycle", "status")},
+            "ipmi": {"type": "dict"},
+        },
+    },
     "pve_preflight_severity": {"type": "dict"},
+    "pve_ha_services_known": {"type": "list", "elements": "raw"},
+    "pve_report_backup_servers": {"type": "list", "elements": "str"},
+    "pve_preflight_measure": {"type": "bool"},
+    "pve_update_secrets": {"type": "bool"},
+    "pbs_update_secrets": {"type": "bool"},
     "pve_load_max": {"type": "int"},
     "pve_network_min_speed": {"type": "int"},
     "pve_ceph": {
@@ -88,6 +172,35 @@ OWN: dict[str, dict[str, Any]] = {
         },
     },
     "pve_ceph_flags": {"type": "dict"},
+    "pve_ceph_replace_lost": {"type": "bool"},
+    "pve_replication_wait": {"type": "bool"},
+    "pve_network_rollback_after": {"type": "int"},
+    "pve_network_allow_address_change": {"type": "bool"},
+    "pve_firewall_rollback_after": {"type": "int"},
+    "pve_backup_classes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "schedule": {"type": "str", "required": True},
+            "storage": {"type": "str", "required": True},
+            "guests": {"type": "list", "elements": "int"},
+            "pool": {"type": "str"},
+            "tags": {"type": "list", "elements": "str"},
+            "all": {"type": "bool"},
+            "max_age": {"type": "str"},
+            "job": {"type": "dict"},
+        },
+    },
+    "pve_backup_token_may_prune": {"type": "bool"},
+    "pve_backup_window": {
+        "type": "dict",
+        "options": {
+            "rate": {"type": "str", "required": True},
+            "window": {"type": "str", "required": True},
+            "changed": {"type": "str"},
+        },
+    },
     "pve_backup_now": {
         "type": "dict",
         "options": {
@@ -152,6 +265,11 @@ def _spec(name: str) -> dict[str, Any] | None:
     return spec
 
 
+def option_of(name: str) -> dict[str, Any]:
+    """The argument spec of a variable; an empty one if there is none."""
+    return _spec(name) or {}
+
+
 def _errors(spec: dict[str, Any], value: Any, where: str) -> list[str]:
     result = ArgumentSpecValidator({"value": spec}).validate({"value": value})
     return [f"{where}: {_plain(text)}" for text in result.error_messages]
@@ -166,5 +284,8 @@ def _plain(text: str) -> str:
 
 
 def _called(element: Mapping[str, Any]) -> str:
-    names = ("vmid", "name", "storage", "sid", "guest", "number", "id", "userid", "tokenid", "path", "ns")
+    names = (
+        *("vmid", "name", "storage", "sid", "guest", "number", "id", "userid", "tokenid", "path", "ns"),
+        *("groupid", "roleid", "realm", "poolid"),
+    )
     return next((f" ({element[name]})" for name in names if element.get(name) is not None), "")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ._ha_replicas import in_force
+from ._pure.ha_eligibility import CHECKS as ELIGIBILITY
 from ._site_nodes import Node
 
 SEVERITIES = ("error", "warning", "info")
@@ -27,9 +29,10 @@ CHECKS = (
         "members",
         "guests",
     ),
+    *(f"ha_{name}" for name in ELIGIBILITY),
     *("links", "disks", "raid", "ssh", "path", "latency", "jitter", "loss", "mtu", "nics", "speed", "resolution"),
     *("clock", "watchdog", "swap", "load", "memory", "spare", "timezone", "repositories", "subscription", "count"),
-    "replication",
+    *("replication", "departed"),
 )
 """The names of preflight's checks."""
 
@@ -64,7 +67,7 @@ def voter_problems(variables: Mapping[str, Any], nodes: list[Node]) -> Iterator[
     jobs = [job for job in variables.get("pve_replication_jobs") or [] if job.get("state") != "absent"]
     bound = {f"{kind}:{job['guest']}" for job in jobs for kind in ("vm", "ct")}
     for index, affinity in enumerate(variables.get("pve_ha_affinity") or []):
-        if affinity.get("state") == "absent":
+        if not list(in_force([affinity])):
             continue
         if named := sorted(voters & set(affinity.get("nodes") or {})):
             where = f"pve_ha_affinity[{index}] ({affinity['name']})"

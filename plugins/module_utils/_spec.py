@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ._errors import InputError
@@ -26,7 +27,8 @@ class Field:
 
     ``default`` is the server's: it does not say values that are not set (facts §22.10). ``fixed`` settings can only be
     given on creation, ``needed`` ones must be. What is not ``listed`` the server does not show in its list, what is not
-    ``sent`` is no parameter of its calls. ``refers`` names what the values must be: ``node`` or ``guest``.
+    ``sent`` is no parameter of its calls. ``refers`` names what the values must be: ``node`` or ``guest``. A ``secret``
+    is compared only if it is one that the server tells (``told``).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Field:
     initial: Any = None
     fixed: bool | Callable[[Mapping[str, Any]], bool] = False
     secret: bool = False
+    told: bool = False
     needed: bool | Callable[[Mapping[str, Any]], bool] = False
     listed: bool = True
     sent: bool = True
@@ -88,6 +91,8 @@ class Spec:
 
     ``path`` lists and creates, ``item_path`` changes and removes; the latter is filled with the API's names of the
     fields. ``on_update`` names fields that the API wants with every change. ``kept`` are objects that a purge spares.
+    With ``digest`` what is read names that of the file that they all stand in, and changes take it (facts §2); with
+    ``item_digest`` the list does not, and an object is read once more before it is changed.
     """
 
     kind: str
@@ -100,10 +105,16 @@ class Spec:
     label_format: str = ""
     on_update: tuple[str, ...] = ()
     kept: frozenset[Key] = frozenset()
+    digest: bool = False
+    item_digest: bool = False
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
 
     def field(self, name: str) -> Field:
         """The field of that name."""
-        return next(field for field in self.fields if field.name == name)
+        return self._by_name[name]
 
     def key(self, item: Mapping[str, Any]) -> Key:
         """What an object is known by."""
@@ -142,7 +153,7 @@ class Spec:
         return {
             field.name: field.normalise(answer[field.api_name])
             for field in self.fields
-            if field.listed and not field.secret and answer.get(field.api_name) is not None
+            if field.listed and (field.told or not field.secret) and answer.get(field.api_name) is not None
         }
 
     def payload(self, item: Mapping[str, Any]) -> dict[str, Any]:

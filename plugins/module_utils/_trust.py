@@ -14,14 +14,15 @@ import os
 import re
 import socket
 import ssl
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ._errors import ConnectError, InputError, TrustError
+from ._whole_files import replace_file
 
 _HEX = re.compile(r"[0-9A-F]{64}")
+NEXT = "next"
 
 
 def normalise_fingerprint(text: str) -> str:
@@ -82,13 +83,38 @@ def shown_fingerprint(address: str, port: int, timeout: float) -> str:
         raise ConnectError(f"no answer from {address}:{port}: {error.strerror or error}") from error
 
 
+def vouched_fingerprint(address: str, port: int, name: str, ca_file: Path | None, timeout: float) -> str:
+    """As :func:`shown_fingerprint`, if an authority vouches for it to be ``name``'s; else :class:`TrustError`."""
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    try:
+        with (
+            socket.create_connection((address, port), timeout) as raw,
+            context.wrap_socket(raw, server_hostname=name) as tls,
+        ):
+            return fingerprint_of(tls.getpeercert(binary_form=True) or b"")
+    except ssl.SSLError as error:
+        raise TrustError(
+            f"no authority that is trusted here vouches for the certificate of {address}: {error}"
+        ) from error
+    except OSError as error:
+        raise ConnectError(f"no answer from {address}:{port}: {error.strerror or error}") from error
+
+
 def read_trust_file(path: Path | None) -> dict[str, str]:
     """Fingerprints by address. A file that is not there holds none. Raises :class:`InputError` if it cannot be read."""
+    return {address: found[0] for address, found in _read(path).items()}
+
+
+def _read(path: Path | None) -> dict[str, list[str]]:
+    """By address what a server shows, then what it may have been made to show since."""
     if path is None or not path.exists():
         return {}
     try:
         nodes = json.loads(path.read_text("utf-8"))["nodes"]
-        return {address: normalise_fingerprint(entry["fingerprint"]) for address, entry in nodes.items()}
+        return {
+            address: [normalise_fingerprint(text) for text in (entry["fingerprint"], *entry.get(NEXT, ()))]
+            for address, entry in nodes.items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"the trust file {path} cannot be read: {error}", hint="Remove it to start afresh from the fingerprints."
@@ -106,6 +132,17 @@ def record_trust(path: Path | None, address: str, node: str, fingerprint: str) -
     return True
 
 
+def expect_trust(path: Path | None, address: str, node: str, fingerprint: str) -> None:
+    """Note what a server may show soon, beside what it shows: a certificate can be taken without an answer."""
+
+    def change(nodes: dict[str, Any]) -> None:
+        entry = nodes.setdefault(address, {"node": node, "fingerprint": fingerprint})
+        entry[NEXT] = [*entry.get(NEXT, ()), fingerprint]
+
+    if path is not None and fingerprint not in _read(path).get(address, ()):
+        _rewrite(path, change)
+
+
 def forget_trust(path: Path | None, address: str) -> None:
     """Strike out what was noted of a server that is gone."""
     if path is not None and address in read_trust_file(path):
@@ -119,11 +156,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         content: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"nodes": {}}
         change(content["nodes"])
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=True)
-            file.write("\n")
-        Path(temporary).replace(path)
+        replace_file(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
     finally:
         os.close(lock)
 
@@ -133,5 +166,4 @@ def accepted_fingerprints(given: Iterable[str], trust_file: Path | None, address
 
     A certificate learnt from a member of the cluster is the server's newest; those given are from before it joined.
     """
-    learnt = read_trust_file(trust_file).get(address)
-    return frozenset([*map(normalise_fingerprint, given), *([learnt] if learnt else [])])
+    return frozenset([*map(normalise_fingerprint, given), *_read(trust_file).get(address, ())])

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ._api import Api, Result, refuse
+from ._apt import finish_installation
 from ._errors import QuorateError, ShellError, StateError
 from ._hosts import Hosts, introduce
 from ._membership import Membership, read_membership
@@ -72,6 +73,7 @@ class Witness:
             self._require_all()
         elif device is not None:
             self._warn_if_away()
+        self.api.approve(changes)
         if not self.api.check_mode:
             for change in changes:
                 if change.action == DELETE:
@@ -202,4 +204,5 @@ def _has(shell: Shell, package: str) -> bool:
 
 
 def _install(shell: Shell, package: str) -> None:
+    finish_installation(shell)
     shell.run(["apt-get", "install", "-y", package])

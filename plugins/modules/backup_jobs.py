@@ -37,7 +37,7 @@ options:
         choices: [present, absent, ignore]
         default: present
       schedule:
-        description: Calendar event that says when it runs, such as C(02:00,14:00) or C(hourly).
+        description: Calendar event that says when it runs, such as C(2,14:00) or C(hourly).
         type: str
       storage:
         description: Storage for the backups.
@@ -109,7 +109,7 @@ EXAMPLES = r"""
     api_hosts: [192.0.2.11]
     api_password: "{{ vault_root_password }}"
     jobs:
-      - {id: twice-a-day, schedule: "02:00,14:00", storage: backup, all: true, exclude: [105, 106]}
+      - {id: twice-a-day, schedule: "2,14:00", storage: backup, all: true, exclude: [105, 106]}
       - {id: hourly, schedule: hourly, storage: backup, guests: [105, 106]}
 """
 

@@ -27,6 +27,17 @@ options:
     type: list
     elements: str
     default: []
+  tolerate_offline:
+    description:
+      - Whether, as long as a member of the cluster is offline, what that raises does not count either, with a warning;
+        daemons that are down, and data with fewer copies.
+      - Data that cannot be reached counts.
+    type: bool
+    default: false
+  hosts:
+    description: Whether it is told which node has which OSDs.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for Ceph's health.
     type: int
@@ -93,6 +104,11 @@ bytes:
   description: C(total) and C(used) bytes.
   returned: when RV(installed)
   type: dict
+hosts:
+  description: Numbers of the OSDs of every node.
+  returned: when O(hosts=true)
+  type: dict
+  sample: {pve1: [0, 1], pve2: [2, 3]}
 calls:
   description: Number of API calls made.
   returned: always
@@ -106,6 +122,8 @@ from ansible_collections.quorate.pve.plugins.module_utils._module import argumen
 ARGUMENT_SPEC = arguments(
     wait_for_health={"type": "bool", "default": False},
     tolerate={"type": "list", "elements": "str", "default": []},
+    tolerate_offline={"type": "bool", "default": False},
+    hosts={"type": "bool", "default": False},
     timeout={"type": "int", "default": 600},
 )
 

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
+  - quorate.pve.ssh
 options:
   nodes:
     description: The nodes.
@@ -45,27 +46,6 @@ options:
     type: str
     choices: [enterprise, no-subscription, test]
     default: enterprise
-  ssh_user:
-    description: User on the nodes; must be allowed to install packages.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for nodes without O(nodes[].host_key); the user's own otherwise.
-    type: path
-  ssh_timeout:
-    description: Seconds that one command may take.
-    type: int
-    default: 900
 """
 
 EXAMPLES = r"""
@@ -111,20 +91,12 @@ calls:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._ceph_config import install as run
+from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._shell import OPTIONS
 
 ARGUMENT_SPEC = arguments(
-    nodes={
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "node": {"type": "str", "required": True},
-            "address": {"type": "str", "required": True},
-            "host_key": {"type": "str", "no_log": False},
-        },
-    },
+    nodes={**NODES, "required": True},
     release={"type": "str", "required": True},
     repository={"type": "str", "choices": ["enterprise", "no-subscription", "test"], "default": "enterprise"},
     **OPTIONS,

@@ -14,6 +14,7 @@ author: [Quorate contributors (@quorate)]
 description:
   - Makes monitors one at a time, each of which must be in quorum before the next one.
   - An even number of monitors is refused; it survives no more losses than one less.
+  - A monitor whose data is lost is listed by the server as any other; O(replace_lost) makes it anew.
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
@@ -42,6 +43,11 @@ options:
         default: present
   allow_even:
     description: Whether an even number of monitors is accepted.
+    type: bool
+    default: false
+  replace_lost:
+    description: Whether a monitor that does not run although its node is online is removed and made anew. The others
+      must have quorum.
     type: bool
     default: false
   timeout:
@@ -96,6 +102,7 @@ ARGUMENT_SPEC = arguments(
     **MONITORS.argument_spec(),
     **PURGE,
     allow_even={"type": "bool", "default": False},
+    replace_lost={"type": "bool", "default": False},
     timeout={"type": "int", "default": 300},
 )
 

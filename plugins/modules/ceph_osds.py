@@ -40,7 +40,12 @@ options:
           - With C(count), that many of the node's matching disks have an OSD in the end; without, all of them.
         type: raw
       id:
-        description: Number of the OSD that is to be removed.
+        description: Number of the OSD that is to be removed. Take the element out of the list again afterwards; Ceph
+          gives the number to the next OSD.
+        type: int
+      replaces:
+        description: Number of the OSD that the one on the only disk of O(osds[].devices) replaces. It is removed
+          when that one is up and has the data.
         type: int
       state:
         description: With V(absent) the OSD O(osds[].id) is removed. With V(ignore) the element counts as not written.
@@ -76,6 +81,13 @@ options:
         description: Whether disks that look like logical drives of a RAID controller are accepted.
         type: bool
         default: false
+  replace_lost:
+    description:
+      - Whether OSDs are removed that are down and whose disk their node does not have any more, on the nodes that
+        O(osds) names. That is done after new ones are made, in the same safe order, so that a disk put in the place
+        of a dead one is all that it takes.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for one OSD to be made, and for all to be up.
     type: int
@@ -90,6 +102,13 @@ EXAMPLES = r"""
     osds:
       - node: "*"
         devices: {type: nvme, min_size: 3T}
+
+- name: Another disk for a bad one
+  quorate.pve.ceph_osds:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    osds:
+      - {node: pve1, devices: [/dev/nvme3n1], replaces: 4}
 """
 
 RETURN = r"""
@@ -126,6 +145,7 @@ from ansible_collections.quorate.pve.plugins.module_utils._module import argumen
 
 ARGUMENT_SPEC = arguments(
     osds={"type": "list", "elements": "dict", "required": True, "options": ELEMENT},
+    replace_lost={"type": "bool", "default": False},
     timeout={"type": "int", "default": 600},
 )
 

@@ -71,7 +71,9 @@ options:
         type: bool
         default: false
       allow_data_loss:
-        description: Whether a pool that one failed disk or host can harm is accepted.
+        description:
+          - Whether a pool that one failed disk or host can harm is accepted.
+          - Ceph itself refuses pools with a single copy until its option C(mon_allow_pool_size_one) is true.
         type: bool
         default: false
       allow_undersized:

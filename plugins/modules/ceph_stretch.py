@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
+  - quorate.pve.ssh
 options:
   monitors:
     description: Every monitor with the site that it stands in.
@@ -54,27 +55,6 @@ options:
       host_key:
         description: Its SSH host key as C(ssh-ed25519 AAAA...).
         type: str
-  ssh_user:
-    description: User on the nodes; must be allowed to run C(ceph).
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for nodes without O(nodes[].host_key); the user's own otherwise.
-    type: path
-  ssh_timeout:
-    description: Seconds that one command may take.
-    type: int
-    default: 900
 """
 
 EXAMPLES = r"""
@@ -116,8 +96,8 @@ calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quorate.pve.plugins.module_utils._ceph_shell import NODES
 from ansible_collections.quorate.pve.plugins.module_utils._ceph_stretch import run
+from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._shell import OPTIONS
 
@@ -126,7 +106,7 @@ ARGUMENT_SPEC = arguments(
     tiebreaker={"type": "str", "required": True},
     rule={"type": "str", "required": True},
     type={"type": "str", "default": "datacenter"},
-    **NODES,
+    nodes={**NODES, "required": True},
     **OPTIONS,
 )
 

@@ -144,6 +144,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     changes: list[Change] = []
     if membership.cluster is None:
         changes = [_creation(params, links)]
+        api.approve(changes)
         if not check_mode:
             _create(api, params, links)
     elif membership.cluster != name:

@@ -22,6 +22,15 @@ options:
     description: Whether guests, storages and nodes are listed too, as the cluster last saw them.
     type: bool
     default: false
+  details:
+    description:
+      - What is read beside that. V(nodes) is the state, size and certificate of each node, V(ha) the HA manager's view,
+        V(storages) where each storage is and how full, with one call each; V(versions) and V(subscriptions) take a call
+        to each node that is online, side by side.
+    type: list
+    elements: str
+    choices: [nodes, versions, subscriptions, ha, storages]
+    default: []
 """
 
 EXAMPLES = r"""
@@ -35,6 +44,14 @@ EXAMPLES = r"""
 - name: Say who is there
   ansible.builtin.debug:
     msg: "{{ state.cluster }}: {{ state.nodes | selectattr('online') | map(attribute='name') | join(', ') }}"
+
+- name: Read everything that there is to know of a cluster
+  quorate.pve.cluster_info:
+    api_hosts: [192.0.2.11, 192.0.2.12]
+    api_token_id: monitor@pve!look
+    api_token_secret: "{{ vault_token }}"
+    resources: true
+    details: [nodes, versions, subscriptions, ha, storages]
 """
 
 RETURN = r"""
@@ -52,19 +69,66 @@ config_version:
   type: int
 nodes:
   description:
-    - The members, sorted by name, each with C(name), C(nodeid), C(votes), C(address), C(online), C(local) and
-      C(links), a
-      list of C(number) and C(address).
+    - The members, sorted by name. What is asked for by O(details) is null for a node that is offline, or where the
+      login may not see it.
   returned: success
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name.
+      type: str
+    nodeid:
+      description: Number in corosync.conf; 0 on a standalone node.
+      type: int
+    votes:
+      description: Votes that it has.
+      type: int
+    address:
+      description: Address that its name resolves to.
+      type: str
+    online:
+      description: Whether it is a member of the partition that answered.
+      type: bool
+    local:
+      description: Whether it is the node that answered.
+      type: bool
+    links:
+      description: Its addresses, each with C(number) and C(address).
+      type: list
+      elements: dict
+    fingerprint:
+      description: SHA-256 fingerprint of its certificate, with V(nodes) in O(details).
+      type: str
+    uptime:
+      description: Seconds since it was started, with V(nodes) in O(details).
+      type: int
+    cpus:
+      description: Number of its processors, with V(nodes) in O(details).
+      type: int
+    cpu:
+      description: The part of them that is in use, 0 to 1, with V(nodes) in O(details).
+      type: float
+    memory:
+      description: Bytes of memory, with V(nodes) in O(details).
+      type: int
+    memory_used:
+      description: Bytes of memory in use, with V(nodes) in O(details).
+      type: int
+    version:
+      description: Version of its manager such as V(9.2.1), with V(versions) in O(details).
+      type: str
+    subscription:
+      description: C(status), C(level), C(product) and C(next_due), with V(subscriptions) in O(details).
+      type: dict
 links:
   description: Numbers of the links that corosync.conf names.
   returned: success
   type: list
   elements: int
 votes:
-  description: C(expected) votes, those C(present), and the C(quorum) that is needed.
+  description: C(expected) votes, those C(present), the C(quorum) that is needed, and those of the C(witness) among
+    them.
   returned: success
   type: dict
 totem:
@@ -75,6 +139,20 @@ version:
   description: C(version), C(release) and C(repoid) of the node that answered.
   returned: success
   type: dict
+ha:
+  description:
+    - C(quorate), the name of the C(master) (or null), C(fencing) (V(armed) and the like; null where the server does not
+      say it), C(nodes) with the state of each local resource manager by name, and C(services), each with C(sid),
+      C(node), C(state) and C(request_state).
+  returned: with V(ha) in O(details)
+  type: dict
+storages:
+  description:
+    - Every storage that is configured and visible, each with C(storage), C(type), C(content), C(shared), C(enabled),
+      and C(nodes), each with C(node), C(available), and C(total) and C(used) bytes.
+  returned: with V(storages) in O(details)
+  type: list
+  elements: dict
 resources:
   description: What C(/cluster/resources) lists, each with its C(type) (V(qemu), V(lxc), V(storage), V(node), ...).
   returned: when O(resources=true)
@@ -86,56 +164,14 @@ calls:
   type: int
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quorate.pve.plugins.module_utils._api import Api
-from ansible_collections.quorate.pve.plugins.module_utils._membership import links_of, read_membership
+from ansible_collections.quorate.pve.plugins.module_utils._cluster_info import DETAILS, run
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 
-ARGUMENT_SPEC = arguments(resources={"type": "bool", "default": False})
-
-
-def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """The whole module."""
-    client = Api.open(params, check_mode).client
-    membership = read_membership(client)
-    configured = {str(node["node"]): node for node in client.get("/cluster/config/nodes")}
-    votes = {name: int(node.get("quorum_votes") or 1) for name, node in configured.items()}
-    present = [name for name, member in membership.members.items() if member.online]
-    nodes = [
-        {
-            "name": name,
-            "nodeid": member.nodeid,
-            "votes": votes.get(name, 1),
-            "address": member.address,
-            "online": member.online,
-            "local": member.local,
-            "links": [
-                {"number": number, "address": address} for number, address in links_of(configured.get(name, {})).items()
-            ],
-        }
-        for name, member in membership.members.items()
-    ]
-    expected = sum(votes.values()) or 1
-    return {
-        "changed": False,
-        "cluster": membership.cluster,
-        "quorate": membership.quorate,
-        "config_version": membership.config_version,
-        "nodes": nodes,
-        "links": sorted({number for node in configured.values() for number in links_of(node)}),
-        "votes": {
-            "expected": expected,
-            "present": sum(votes.get(name, 1) for name in present),
-            "quorum": expected // 2 + 1,
-        },
-        "totem": client.get("/cluster/config/totem"),
-        "version": client.get("/version"),
-        **({"resources": client.get("/cluster/resources")} if params["resources"] else {}),
-        "calls": len(client.calls),
-    }
+ARGUMENT_SPEC = arguments(
+    resources={"type": "bool", "default": False},
+    details={"type": "list", "elements": "str", "choices": list(DETAILS), "default": []},
+)
 
 
 def main() -> None:

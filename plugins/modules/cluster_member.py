@@ -30,6 +30,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
+  - quorate.pve.ssh
 options:
   node:
     description: Name of the node.
@@ -74,12 +75,28 @@ options:
         description: Its SSH host key as C(ssh-ed25519 AAAA...).
         type: str
   trim:
-    description: Lists of nodes from which a leaving node is struck out, those of V(storages), and those of V(ha) rules
-      and groups. Others that name it are only warned about.
+    description:
+      - What a leaving node is struck out of, the lists of nodes of V(storages) and of V(ha) rules and groups, the
+        members of the cluster's IP sets that are its addresses (V(firewall)), and the devices that are its own in
+        resource mappings (V(mappings)).
+      - With V(replication), jobs to a node that is gone are dropped. Without it they keep the node, as their removal
+        would wait for it for ever.
+      - Whatever else names it is only warned about, such as a backup job, an alias or a rule of the firewall, a network
+        (SDN), and rights on it.
     type: list
     elements: str
-    choices: [storages, ha]
+    choices: [storages, ha, replication, firewall, mappings]
     default: []
+  assume:
+    description: What in check mode does not keep a node from leaving, because steps before this one take it away.
+    type: list
+    elements: str
+    choices: [guests, replication, ceph, witness]
+    default: []
+  shutdown:
+    description: Whether a leaving node that is on is shut down, after everything else has been checked.
+    type: bool
+    default: false
   fingerprint:
     description: SHA-256 fingerprint of the certificate that the joining node has before the join.
     type: str
@@ -117,23 +134,6 @@ options:
     description: Seconds to wait until the node is a member, or none any more, and the cluster quorate.
     type: int
     default: 300
-  ssh_user:
-    description: User on the nodes.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for nodes whose key is not given; the user's own otherwise.
-    type: path
   ssh_timeout:
     description: Seconds that one command may take.
     type: int
@@ -163,7 +163,7 @@ EXAMPLES = r"""
     state: absent
     members:
       - {node: pve1, address: 192.0.2.11}
-    trim: [storages, ha]
+    trim: [storages, ha, replication, firewall]
 """
 
 RETURN = r"""
@@ -204,6 +204,8 @@ calls:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES, ssh_options
 from ansible_collections.quorate.pve.plugins.module_utils._join import run
+from ansible_collections.quorate.pve.plugins.module_utils._leave import ASSUMED
+from ansible_collections.quorate.pve.plugins.module_utils._mentions import TRIMMED
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 
 ARGUMENT_SPEC = arguments(
@@ -213,7 +215,9 @@ ARGUMENT_SPEC = arguments(
     method={"type": "str", "choices": ["auto", "ssh", "api"], "default": "auto"},
     host_key={"type": "str", "no_log": False},
     members={**NODES, "default": []},
-    trim={"type": "list", "elements": "str", "choices": ["storages", "ha"], "default": []},
+    trim={"type": "list", "elements": "str", "choices": list(TRIMMED), "default": []},
+    assume={"type": "list", "elements": "str", "choices": list(ASSUMED), "default": []},
+    shutdown={"type": "bool", "default": False},
     fingerprint={"type": "str"},
     user={"type": "str"},
     password={"type": "str", "no_log": True},

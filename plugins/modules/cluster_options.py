@@ -123,6 +123,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     names = sorted({*to_set, *gone})
     before = {name: actual[name] for name in names if name in actual}
     changes = [simple_change(UPDATE, "options", "of the cluster", to_set, before)] if names else []
+    api.approve(changes)
     if changes and not check_mode:
         payload = {name: _form(name).encode(value) for name, value in to_set.items()}
         if gone:

@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
   - quorate.pve.connection.set
+  - quorate.pve.ssh
 options:
   links:
     description: The links that the cluster shall have. One that it has and that is not listed is an error, unless
@@ -88,23 +89,6 @@ options:
     description: Seconds that HA may take to be disarmed, and to be armed again.
     type: int
     default: 300
-  ssh_user:
-    description: User on the nodes.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for nodes without O(nodes[].host_key); the user's own otherwise.
-    type: path
   ssh_timeout:
     description: Seconds that one command may take.
     type: int

@@ -131,6 +131,7 @@ SPEC = Spec(
     option="resources",
     keys=("sid",),
     path="/cluster/ha/resources",
+    digest=True,
     item_path="/cluster/ha/resources/{sid}",
     states=(),
     fields=(

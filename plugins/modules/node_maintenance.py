@@ -21,6 +21,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
+  - quorate.pve.ssh
 options:
   node:
     description: Name of the node.
@@ -49,6 +50,51 @@ options:
       host_key:
         description: Its SSH host key, as in known_hosts without the name, C(ssh-ed25519 AAAA...).
         type: str
+  others:
+    description:
+      - What is done with running guests that are not under HA, which the manager leaves alone.
+      - With V(migrate) they move to the node with the most free memory, live if they are virtual machines, restarted if
+        they are containers; a replicated one to where its replicas are. With V(shutdown) they are shut down.
+      - At the end of the maintenance they are brought back, or started again.
+    type: str
+    choices: [migrate, shutdown, leave]
+    default: leave
+  guests:
+    description:
+      - Another choice for single guests, by their number.
+      - One under HA that must not be moved live is given V(shutdown). HA is asked to stop it before the maintenance
+        begins, and to start it when it has ended. It cannot be left.
+    type: dict
+    default: {}
+  note:
+    description: File on the machine where the module runs that notes what is done with such guests, until they are
+      back. Needed if there are any to move or shut down.
+    type: path
+  ceph_noout:
+    description: Whether Ceph is told not to copy elsewhere what this node's OSDs hold, for the time of the maintenance.
+      That needs Ceph's administration key on one of the hosts.
+    type: bool
+    default: false
+  recall:
+    description:
+      - Whether resources that the manager leaves where they are at the end of the maintenance, because their failback
+        is off, are moved back by a request.
+    type: bool
+    default: false
+  on_failure:
+    description:
+      - What becomes of a maintenance that fails before the node is empty.
+      - With V(put_back) what this run did is undone, guests that were moved or shut down included. One that an
+        earlier run, or somebody else, had begun is left as it is; so is one in a cluster between two releases if
+        guests would have to return to the older one.
+      - With V(stay) it is left as far as it came, for another run to go on.
+    type: str
+    choices: [put_back, stay]
+    default: put_back
+  shutdown_timeout:
+    description: Seconds that a guest has to shut down, before it is stopped.
+    type: int
+    default: 180
   wait:
     description: Whether to wait until the node is empty, or its resources are back.
     type: bool
@@ -57,25 +103,8 @@ options:
     description: Seconds to wait for that. Live migrations of large guests take their time.
     type: int
     default: 1800
-  ssh_user:
-    description: User of the hosts to log in as.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for hosts without O(nodes[].host_key); the user's own otherwise.
-    type: path
   ssh_timeout:
-    description: Seconds that the command may take.
+    description: Seconds that one command may take.
     type: int
     default: 30
 """
@@ -102,6 +131,16 @@ plan:
   type: list
   elements: dict
   sample: [{action: update, object: maintenance of pve1, fields: {enabled: {before: false, after: true}}}]
+done:
+  description: Entries of RV(plan) that were carried out before a failure.
+  returned: failure
+  type: list
+  elements: dict
+not_done:
+  description: Entries of RV(plan) that were not carried out because of a failure.
+  returned: failure
+  type: list
+  elements: dict
 unknown:
   description: What could not be checked in check mode, because something it depends on does not exist yet.
   returned: in check mode
@@ -112,7 +151,7 @@ state:
   returned: success
   type: str
 guests_left:
-  description: Numbers of running guests on a node in maintenance that are not under HA.
+  description: Numbers of running guests on a node in maintenance that are not under HA and stay there.
   returned: success
   type: list
   elements: int
@@ -123,9 +162,9 @@ calls:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._hosts import ssh_options
 from ansible_collections.quorate.pve.plugins.module_utils._maintenance import run
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
-from ansible_collections.quorate.pve.plugins.module_utils._shell import OPTIONS
 
 ARGUMENT_SPEC = arguments(
     node={"type": "str", "required": True},
@@ -140,9 +179,16 @@ ARGUMENT_SPEC = arguments(
             "host_key": {"type": "str", "no_log": False},
         },
     },
+    others={"type": "str", "choices": ["migrate", "shutdown", "leave"], "default": "leave"},
+    guests={"type": "dict", "default": {}},
+    note={"type": "path"},
+    ceph_noout={"type": "bool", "default": False},
+    recall={"type": "bool", "default": False},
+    on_failure={"type": "str", "choices": ["put_back", "stay"], "default": "put_back"},
+    shutdown_timeout={"type": "int", "default": 180},
     wait={"type": "bool", "default": True},
     timeout={"type": "int", "default": 1800},
-    **{**OPTIONS, "ssh_timeout": {"type": "int", "default": 30}},
+    **ssh_options(30),
 )
 
 

@@ -14,7 +14,8 @@ author: [Quorate contributors (@quorate)]
 description:
   - Gives roles to users and API tokens on paths, and takes them away.
   - A token may do what both it and its user may do, so that both need a rule.
-  - A cluster that makes and restores its own backups needs V(DatastoreBackup) on its namespace or datastore.
+  - A cluster that makes and restores its own backups needs V(DatastoreBackup) on its namespace or datastore. With
+    a namespace it needs V(DatastoreAudit) on the datastore itself, too, or its nodes take the storage for offline.
 extends_documentation_fragment:
   - quorate.pve.pbs_connection
   - quorate.pve.connection.writes
@@ -57,6 +58,8 @@ EXAMPLES = r"""
     acls:
       - {path: /datastore/main/ha-lab, auth_id: pve@pbs, role: DatastoreBackup}
       - {path: /datastore/main/ha-lab, auth_id: "pve@pbs!ha-lab", role: DatastoreBackup}
+      - {path: /datastore/main, auth_id: pve@pbs, role: DatastoreAudit, propagate: false}
+      - {path: /datastore/main, auth_id: "pve@pbs!ha-lab", role: DatastoreAudit, propagate: false}
 """
 
 RETURN = r"""

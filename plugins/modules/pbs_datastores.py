@@ -126,6 +126,7 @@ SPEC = Spec(
     keys=("name",),
     path="/config/datastore",
     item_path="/config/datastore/{name}",
+    digest=True,
     fields=(
         Field("name", required=True),
         Field("path", fixed=True, needed=True),
@@ -154,7 +155,8 @@ class Datastores(PbsCollection):
     def delete(self, change: Change) -> None:
         """Remove it from the configuration, and its data only if that is said of this one."""
         destroy = bool(change.element.get("destroy_data"))
-        self.finish(self.api.client.delete(SPEC.fill(SPEC.item_path, change.actual), {"destroy-data": destroy}), change)
+        path = SPEC.fill(SPEC.item_path, change.actual)
+        self.finish(self.api.client.delete(path, {"destroy-data": destroy, **self.held(change)}), change)
 
 
 ARGUMENT_SPEC = pbs_arguments(**SPEC.argument_spec(), **PURGE, timeout={"type": "int", "default": 300})

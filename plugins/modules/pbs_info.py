@@ -50,6 +50,11 @@ newest:
   description: The newest of all backups, in seconds since 1970.
   returned: success
   type: int
+privileges:
+  description: What this login may do, as lists of privileges by path.
+  returned: success
+  type: dict
+  sample: {/datastore/main: [Datastore.Audit, Datastore.Backup]}
 calls:
   description: Number of API calls made.
   returned: always

@@ -123,6 +123,7 @@ SPEC = Spec(
     keys=("id",),
     path="/config/prune",
     item_path="/config/prune/{id}",
+    digest=True,
     fields=(
         Field("id", required=True),
         Field("store", needed=True, refers="datastore"),

@@ -40,8 +40,12 @@ options:
       store:
         description: Datastore.
         type: str
+      sync_direction:
+        description: Whether backups are fetched from there (V(pull)) or sent there (V(push)). Fixed at creation.
+        type: str
+        choices: [pull, push]
       remote:
-        description: Remote to pull from; without one, another datastore of this server.
+        description: The other server; without one, another datastore of this server. A job that pushes needs one.
         type: str
       remote_store:
         description: Datastore there.
@@ -60,7 +64,8 @@ options:
         description: How many levels of namespaces below that; 0 is that namespace alone.
         type: int
       owner:
-        description: User or API token that owns the backups here; the server takes C(root@pam) if it is not given.
+        description: User or API token that owns the backups here (V(pull)); the server takes C(root@pam) if it is not
+          given.
         type: str
       group_filter:
         description: Which groups, such as C(type:vm), C(group:vm/100), C(exclude:group:vm/101).
@@ -73,6 +78,30 @@ options:
       transfer_last:
         description: How many of the newest backups of each group are copied at most.
         type: int
+      resync_corrupt:
+        description: Whether a backup that failed verification here is fetched anew.
+        type: bool
+      verified_only:
+        description: Whether only backups are sent that were verified (V(push)).
+        type: bool
+      encrypted_only:
+        description: Whether only backups are sent that are encrypted (V(push)).
+        type: bool
+      rate_in:
+        description: Limit of what is received, in bytes per second, such as C(100 MiB).
+        type: str
+      burst_in:
+        description: How much of that may come at once.
+        type: str
+      rate_out:
+        description: Limit of what is sent.
+        type: str
+      burst_out:
+        description: How much of that may go at once.
+        type: str
+      worker_threads:
+        description: How many groups are copied side by side.
+        type: int
       comment:
         description: Comment.
         type: str
@@ -84,6 +113,20 @@ EXAMPLES = r"""
     api_hosts: [192.0.2.102]
     api_password: "{{ vault_root_password }}"
     jobs: [{id: from-pbs1, store: main, remote: pbs1, remote_store: main, schedule: hourly}]
+
+- name: What was verified goes to the first server every night, slowly
+  quorate.pve.pbs_sync_jobs:
+    api_hosts: [192.0.2.102]
+    api_password: "{{ vault_root_password }}"
+    jobs:
+      - id: to-pbs1
+        sync_direction: push
+        store: main
+        remote: pbs1
+        remote_store: main
+        verified_only: true
+        rate_out: 20 MiB
+        schedule: daily
 """
 
 RETURN = r"""

@@ -112,6 +112,7 @@ SPEC = Spec(
     keys=("userid",),
     path="/access/users",
     item_path="/access/users/{userid}",
+    digest=True,
     kept=frozenset({("root@pam",)}),
     fields=(
         Field("userid", required=True),

@@ -107,6 +107,7 @@ SPEC = Spec(
     keys=("id",),
     path="/config/verify",
     item_path="/config/verify/{id}",
+    digest=True,
     fields=(
         Field("id", required=True),
         Field("store", needed=True, refers="datastore"),

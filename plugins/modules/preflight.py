@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.reads
+  - quorate.pve.ssh
 options:
   api_hosts:
     description: Not used; the nodes are contacted at O(nodes[].address).
@@ -112,6 +113,13 @@ options:
         description: Names of the nodes that need it; all but those that only vote if it is not given.
         type: list
         elements: str
+  interfaces:
+    description:
+      - The interfaces as for M(quorate.pve.node_network) that are made after this look. An address that a node lacks
+        now and gets from one of them is no finding; it is in RV(pending), to be looked at again.
+    type: list
+    elements: dict
+    default: []
   guests:
     description: The guests as for M(quorate.pve.guests), whose memory is counted beside that of those that run.
     type: list
@@ -152,23 +160,6 @@ options:
     description: Number of packets from which times and losses are computed.
     type: int
     default: 10
-  ssh_user:
-    description: User on the nodes.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for nodes without O(nodes[].host_key); the user's own otherwise.
-    type: path
   ssh_timeout:
     description: Seconds that one command may take.
     type: int
@@ -209,6 +200,12 @@ text:
   description: All errors and warnings in words, one a line.
   returned: success
   type: str
+pending:
+  description: Addresses that could not be looked at since one of O(interfaces) is to have them, each with C(node),
+    C(on) (such as V(link 1)), C(address) and C(interface).
+  returned: success
+  type: list
+  elements: dict
 members:
   description: Names of the nodes that are members of the cluster already.
   returned: success
@@ -271,6 +268,7 @@ ARGUMENT_SPEC = arguments(
             "nodes": {"type": "list", "elements": "str"},
         },
     },
+    interfaces={"type": "list", "elements": "dict", "default": []},
     guests={"type": "list", "elements": "dict", "default": []},
     storages={"type": "list", "elements": "dict", "default": []},
     replication_jobs={"type": "list", "elements": "dict", "default": []},

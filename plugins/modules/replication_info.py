@@ -74,9 +74,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._api import Api
-from ansible_collections.quorate.pve.plugins.module_utils._errors import QuorateError
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
-from ansible_collections.quorate.pve.plugins.module_utils._parallel import side_by_side
+from ansible_collections.quorate.pve.plugins.module_utils._replication_rows import replication_rows
 
 ARGUMENT_SPEC = arguments(
     guests={"type": "list", "elements": "int"},
@@ -87,14 +86,7 @@ ARGUMENT_SPEC = arguments(
 def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """The whole module: one list of jobs, then the state and the clock of each node that has some."""
     api = Api.open(params, check_mode)
-    wanted = params["guests"]
-    jobs = [
-        job
-        for job in api.client.get("/cluster/replication")
-        if not job.get("remove_job") and (wanted is None or int(job["guest"]) in wanted)
-    ]
-    states = _states(api, sorted({str(job["source"]) for job in jobs}))
-    rows = [_row(job, states) for job in sorted(jobs, key=lambda job: (int(job["guest"]), int(job["jobnum"])))]
+    rows = replication_rows(api, params["guests"])
     lags = [row["lag"] for row in rows if row["lag"] is not None]
     return {
         "changed": False,
@@ -102,41 +94,6 @@ def run(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         "late": [text for row in rows if (text := _late(row, params["max_lag"]))],
         "lag": max(lags, default=None),
         "calls": len(api.client.calls),
-    }
-
-
-def _states(api: Api, nodes: list[str]) -> dict[str, dict[str, Any]]:
-    """By job, what its node says of it, with the node's own time as `now`; nothing of nodes that are away."""
-
-    def read(node: str) -> dict[str, dict[str, Any]]:
-        # the server's clock, not ours: it is the one that the moments come from
-        now = int(api.client.get(f"/nodes/{node}/time")["time"])
-        return {str(row["id"]): {**row, "now": now} for row in api.client.get(f"/nodes/{node}/replication")}
-
-    found: dict[str, dict[str, Any]] = {}
-    for answer in side_by_side(read, [node for node in nodes if api.online(node)]):
-        if not isinstance(answer, QuorateError):
-            found.update(answer)
-    return found
-
-
-def _row(job: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    state = states.get(str(job["id"]), {})
-    last = int(state.get("last_sync") or 0)
-    return {
-        "id": str(job["id"]),
-        "guest": int(job["guest"]),
-        "source": str(job["source"]),
-        "target": str(job["target"]),
-        "schedule": str(job.get("schedule") or "*/15"),
-        "disabled": bool(int(job.get("disable") or 0)),
-        "last_sync": last or None,
-        "next_sync": int(state.get("next_sync") or 0) or None,
-        "lag": max(0, int(state["now"]) - last) if last else None,
-        "duration": float(state["duration"]) if state.get("duration") is not None else None,
-        "fail_count": int(state.get("fail_count") or 0),
-        "error": state.get("error"),
-        "known": bool(state),
     }
 
 

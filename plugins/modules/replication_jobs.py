@@ -107,7 +107,8 @@ calls:
   type: int
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._api import Result
@@ -129,6 +130,7 @@ SPEC = Spec(
     label_format="{guest} to {target}",
     path="/cluster/replication",
     item_path="/cluster/replication/{guest}-{jobnum}",
+    item_digest=True,
     fields=(
         Field("guest", INTEGER, required=True, sent=False, refers="guest"),
         Field("target", required=True, refers="node"),
@@ -175,6 +177,7 @@ class ReplicationJobs(Collection):
         result = super().manage()
         if self.params["wait"] and not self.api.check_mode:
             self._wait_for_copies()
+            result["warnings"] = list(dict.fromkeys([*result["warnings"], *self.api.warnings]))
         return result
 
     def _wait_for_copies(self) -> None:
@@ -186,20 +189,36 @@ class ReplicationJobs(Collection):
         }
         jobs = [job for job in self.api.client.get(SPEC.path) if not job.get("remove_job") and not job.get("disable")]
         mine = {
-            str(job["id"]): str(job["source"])
+            str(job["id"]): (str(job["source"]), str(job["target"]))
             for job in jobs
             if {(int(job["guest"]), str(job["target"])), (int(job["guest"]), str(job["source"]))} & wanted
         }
         waiting: list[str] = []
+        left: dict[str, str] = {}
+
+        def states_of(node: str) -> list[Mapping[str, Any]]:
+            try:
+                return list(self.api.client.get(f"/nodes/{node}/replication"))
+            except ApiError:
+                if self.api.online(node):
+                    raise
+                left.update({job: node for job, (source, _target) in mine.items() if source == node})
+                return []
 
         def look() -> bool | None:
             waiting.clear()
-            for node in sorted(set(mine.values())):
-                for state in self.api.client.get(f"/nodes/{node}/replication"):
-                    if mine.get(str(state["id"])) == node and not int(state.get("last_sync") or 0):
-                        waiting.append(f"{state['id']}: {state.get('error') or 'has not run yet'}")
-                        if int(state.get("fail_count") or 0) > 1:
-                            raise StateError(f"replication job {waiting[-1]}", where="jobs")
+            for node in sorted({source for source, _target in mine.values()}):
+                for state in states_of(node):
+                    job = str(state["id"])
+                    source, target = mine.get(job, ("", ""))
+                    if source != node or int(state.get("last_sync") or 0):
+                        continue
+                    if not self.api.online(target):
+                        left[job] = target
+                        continue
+                    waiting.append(f"{job}: {state.get('error') or 'has not run yet'}")
+                    if int(state.get("fail_count") or 0) > 1:
+                        raise StateError(f"replication job {waiting[-1]}", where="jobs")
             return None if waiting else True
 
         wait_until(
@@ -210,6 +229,8 @@ class ReplicationJobs(Collection):
             passing=(ApiError,),
             describe=lambda: "; ".join(waiting[:5]),
         )
+        for job, node in sorted(left.items()):
+            self.api.warn(f"replication job {job} is not waited for: {node} is offline")
 
     def create(self, change: Change) -> None:
         """The lowest number that is free; a job that is being removed is waited for, as the server takes no second."""

@@ -145,8 +145,18 @@ options:
         type: str
       encryption_key:
         description:
-          - V(autogen), or the JSON text of a key (V(pbs)). Sent on creation, later only with O(update_secrets).
+          - V(autogen), or the JSON text of a key (V(pbs)). Sent on creation, later only with
+            O(update_secrets). With V(autogen) a storage that has a key keeps it, since without it backups are lost.
         type: str
+      encryption_key_file:
+        description:
+          - File on the machine where the module runs for the key with which backups are encrypted (V(pbs)), as its
+            second place; who has neither loses all backups.
+          - A key that is in it is used. Otherwise the server makes one on a storage that is switched off; once it is
+            in the file, which only its owner can read, the storage is switched on.
+          - A storage that uses a key that is not in the file is an error. One that is off is switched on, unless
+            O(storages[].disable) is said.
+        type: path
       master_pubkey:
         description: Master public key, PEM in base64 (V(pbs)). Sent on creation, later only with O(update_secrets).
         type: str
@@ -246,8 +256,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quorate.pve.plugins.module_utils._errors import StateError
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
 from ansible_collections.quorate.pve.plugins.module_utils._plan import DELETE, Change, raise_all
-from ansible_collections.quorate.pve.plugins.module_utils._secret_files import WithPasswordFile
 from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
+from ansible_collections.quorate.pve.plugins.module_utils._storage_keys import WithKeyFile
 from ansible_collections.quorate.pve.plugins.module_utils._storage_use import users_of
 from ansible_collections.quorate.pve.plugins.module_utils._values import (
     BOOLEAN,
@@ -270,6 +280,7 @@ SPEC = Spec(
     item_path="/storage/{storage}",
     # it always exists; removing its entry only resets it (facts §12)
     kept=frozenset({("local",)}),
+    digest=True,
     fields=(
         Field("storage", required=True, aliases=("name",)),
         Field("type", fixed=True, needed=True),
@@ -306,6 +317,7 @@ SPEC = Spec(
         Field("password_file", Form(str, str, "path"), listed=False, sent=False),
         Field("keyring", secret=True),
         Field("encryption_key", api="encryption-key", secret=True),
+        Field("encryption_key_file", Form(str, str, "path"), listed=False, sent=False),
         Field("master_pubkey", api="master-pubkey", secret=True),
         Field("blocksize"),
         Field("sparse", BOOLEAN, default=False),
@@ -320,7 +332,7 @@ SPEC = Spec(
 )
 
 
-class Storages(WithPasswordFile):
+class Storages(WithKeyFile):
     """Entries of storage.cfg. They are written under a cluster-wide lock, so one after another."""
 
     spec = SPEC

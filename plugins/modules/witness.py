@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes
+  - quorate.pve.ssh
 options:
   address:
     description: Address of the witness. Another than the one that there is replaces that.
@@ -66,27 +67,6 @@ options:
     description: Seconds to wait until every node has reached the witness.
     type: int
     default: 120
-  ssh_user:
-    description: User on the nodes and on the witness.
-    type: str
-    default: root
-  ssh_port:
-    description: TCP port of SSH.
-    type: int
-    default: 22
-  ssh_password:
-    description: Password of O(ssh_user); O(api_password) if both are root's and this one is not given.
-    type: str
-  ssh_private_key_file:
-    description: Private key to log in with; without a password, the agent's and the user's own keys are tried too.
-    type: path
-  ssh_known_hosts:
-    description: File with the hosts' keys, for hosts whose key is not given; the user's own otherwise.
-    type: path
-  ssh_timeout:
-    description: Seconds that one command may take.
-    type: int
-    default: 900
 """
 
 EXAMPLES = r"""

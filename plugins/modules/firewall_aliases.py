@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Quorate contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Manage aliases of firewalls."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: firewall_aliases
+short_description: Manage aliases of firewalls
+version_added: 0.1.0
+author: [Quorate contributors (@quorate)]
+description:
+  - Manages names for addresses and networks, of the cluster or of a guest.
+extends_documentation_fragment:
+  - quorate.pve.connection
+  - quorate.pve.connection.writes
+  - quorate.pve.connection.set
+options:
+  aliases:
+    description: The aliases.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      scope:
+        description: Whose firewall it is.
+        type: str
+        choices: [cluster, guest]
+        default: cluster
+      guest:
+        description: Number of the guest, with O(aliases[].scope=guest).
+        type: int
+      name:
+        description: Name of the alias.
+        type: str
+        required: true
+      cidr:
+        description: Address or network. Needed to create it.
+        type: str
+      comment:
+        description: Comment.
+        type: str
+      state:
+        description: Whether it is there; with V(ignore) the element counts as not written.
+        type: str
+        choices: [present, absent, ignore]
+        default: present
+"""
+
+EXAMPLES = r"""
+- name: A name for the office
+  quorate.pve.firewall_aliases:
+    api_hosts: [192.0.2.11]
+    api_password: "{{ vault_root_password }}"
+    aliases:
+      - {name: office, cidr: 198.51.100.0/24}
+"""
+
+RETURN = r"""
+plan:
+  description: What was (in check mode, would be) done, as C(action), C(object) and C(fields), in this order.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{action: create, object: alias office, fields: {cidr: {before: null, after: 198.51.100.0/24}}}]
+done:
+  description: Entries of RV(plan) that were carried out before a failure.
+  returned: failure
+  type: list
+  elements: dict
+not_done:
+  description: Entries of RV(plan) that were not carried out because of a failure.
+  returned: failure
+  type: list
+  elements: dict
+unknown:
+  description: What could not be checked in check mode, because something it depends on does not exist yet.
+  returned: in check mode
+  type: list
+  elements: str
+calls:
+  description: Number of API calls made.
+  returned: always
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quorate.pve.plugins.module_utils._firewall_sets import ALIASES, Aliases
+from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
+
+ARGUMENT_SPEC = arguments(**ALIASES.argument_spec(), **PURGE)
+
+run = Aliases.run
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, run)
+
+
+if __name__ == "__main__":
+    main()
