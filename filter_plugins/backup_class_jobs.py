@@ -1,0 +1,1 @@
+../plugins/filter/backup_class_jobs.py

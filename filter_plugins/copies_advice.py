@@ -1,0 +1,1 @@
+../plugins/filter/copies_advice.py

@@ -1,0 +1,1 @@
+../plugins/filter/corosync_conf.py

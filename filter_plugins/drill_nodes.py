@@ -1,0 +1,1 @@
+../plugins/filter/drill_nodes.py

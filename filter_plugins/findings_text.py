@@ -1,0 +1,1 @@
+../plugins/filter/findings_text.py

@@ -1,0 +1,1 @@
+../plugins/filter/for_node.py

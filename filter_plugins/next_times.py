@@ -1,0 +1,1 @@
+../plugins/filter/next_times.py

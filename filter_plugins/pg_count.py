@@ -1,0 +1,1 @@
+../plugins/filter/pg_count.py

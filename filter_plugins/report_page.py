@@ -1,0 +1,1 @@
+../plugins/filter/report_page.py

@@ -1,0 +1,1 @@
+../plugins/filter/simulate_prune.py

@@ -1,0 +1,1 @@
+../plugins/filter/spare_capacity.py

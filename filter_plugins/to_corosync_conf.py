@@ -1,0 +1,1 @@
+../plugins/filter/to_corosync_conf.py

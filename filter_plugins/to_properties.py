@@ -1,0 +1,1 @@
+../plugins/filter/to_properties.py
