@@ -49,6 +49,9 @@ class Root:
         params = {name.replace("__", "-"): value for name, value in given.items()}
         place = {"params": params} if verb in ("GET", "DELETE") else {"data": params}
         answer = self._session.request(verb, self._url(path), timeout=60, **place)  # type: ignore[arg-type]
+        if answer.status_code == 401:
+            self._login()
+            answer = self._session.request(verb, self._url(path), timeout=60, **place)  # type: ignore[arg-type]
         if answer.status_code != 200:
             raise Refused(f"{verb} {path}", answer)
         return answer.json()["data"]

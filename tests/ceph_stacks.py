@@ -36,6 +36,16 @@ def health(root: Root) -> tuple[str, set[str]]:
     return status["health"]["status"], set(status["health"]["checks"])
 
 
+def group_states(root: Root) -> set[str]:
+    """The states that placement groups are in."""
+    return {row["state_name"] for row in root("GET", "/cluster/ceph/status")["pgmap"]["pgs_by_state"]}
+
+
+def clean(root: Root) -> bool:
+    """Whether every placement group lies where CRUSH wants it; health alone is fine with copies still being moved."""
+    return health(root) == ("HEALTH_OK", set()) and group_states(root) == {"active+clean"}
+
+
 def acknowledged(stack: RunningStack, vmid: int = 100) -> int:
     """How many records a guest has said to the world outside to be written."""
     ledger = stack.dir / "ledger" / str(vmid)

@@ -61,6 +61,21 @@ def ends_within(pids: list[int], timeout: float) -> list[int]:
     return alive
 
 
+def descendants(pid: int) -> list[int]:
+    """A process, and all that it and they have started, whatever session they are in."""
+    found, wanted = [], {pid}
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+    while wanted:
+        found += sorted(wanted)
+        wanted = {child for child, parent in parents.items() if parent in wanted}
+    return found
+
+
 @dataclass
 class RunningStack:
     """A stack in a directory of its own; up unless a test says otherwise."""
@@ -109,18 +124,7 @@ class RunningStack:
 
     def pids(self) -> list[int]:
         """Every process of the stack: supervisor, fabric, hosts, guests."""
-        supervisor = self.status()["pid"]
-        found, wanted = [], {supervisor}
-        parents = {}
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-        while wanted:
-            found += sorted(wanted)
-            wanted = {pid for pid, parent in parents.items() if parent in wanted}
-        return found
+        return descendants(self.status()["pid"])
 
     @property
     def resolved(self) -> dict[str, Any]:

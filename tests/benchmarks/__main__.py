@@ -8,6 +8,7 @@ import argparse
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import urllib3
@@ -15,7 +16,8 @@ import urllib3
 from .report import Figure, Report
 
 HERE = Path(__file__).parent
-OUT = HERE.parent.parent / "build" / "bench.json"
+ROOT = HERE.parent.parent
+OUT = ROOT / "build" / "bench.json"
 
 
 def names() -> list[str]:
@@ -23,9 +25,9 @@ def names() -> list[str]:
     return sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
 
 
-def run(name: str, *, quick: bool) -> Report:
-    """Run one benchmark."""
-    report = Report(name, quick)
+def run(name: str, *, quick: bool, show: Callable[[Figure], None] = lambda figure: None) -> Report:
+    """Run one benchmark. `show`: what is done with each figure at once."""
+    report = Report(name, quick, show=show)
     importlib.import_module(f"{__package__}.bench_{name}").run(report)
     return report
 
@@ -46,6 +48,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: only to see that the benchmarks run")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
+    # where Ansible finds the collection; pytest does that by its configuration
+    sys.path.insert(0, str(ROOT / ".ansible/collections"))
     # the agents' certificates are their own
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     known = names()
@@ -53,10 +57,7 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
     figures = []
     for name in options.names or known:
-        report = run(name, quick=options.quick)
-        figures += report.to_json()
-        for figure in report.figures:
-            print(line(figure), flush=True)
+        figures += run(name, quick=options.quick, show=lambda figure: print(line(figure), flush=True)).to_json()
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps({"quick": options.quick, "figures": figures}, indent=1) + "\n")
     return 0

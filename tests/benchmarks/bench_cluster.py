@@ -39,8 +39,8 @@ def clustered(count: int) -> dict[str, Any]:
     return {"name": "bench", "hosts": hosts, "start": start}
 
 
-def until(look: Callable[[], object], limit: float = 120.0) -> None:
-    """Wait until something is true."""
+def until(look: Callable[[], object], limit: float = 600.0) -> None:
+    """Wait until something is true, with the patience that a machine takes which has other things to do."""
     end = time.monotonic() + limit
     while not look():
         if time.monotonic() > end:

@@ -32,11 +32,13 @@ class Figure:
 
 @dataclass
 class Report:
-    """Takes the figures of one area. `quick`: the sizes are small, only to see that the benchmark runs."""
+    """Takes the figures of one area. `quick`: the sizes are small, only to see that the benchmark runs; `show`: what is
+    done with each at once."""
 
     area: str
     quick: bool = False
     figures: list[Figure] = field(default_factory=list)
+    show: Callable[[Figure], None] = lambda figure: None
 
     def add(
         self,
@@ -51,6 +53,7 @@ class Report:
         """Hand in a figure; `against`: name and value of the alternative."""
         alternative, other = against or ("", None)
         self.figures.append(Figure(self.area, name, value, unit, aim, other, alternative, note))
+        self.show(self.figures[-1])
 
     def size(self, full: int, quick: int) -> int:
         """How many objects this run takes."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import paramiko
@@ -37,6 +38,13 @@ class Shell:
             allow_agent=False,
             look_for_keys=False,
         )
+
+    def append(self, files: Mapping[str, str]) -> None:
+        """Add to the ends of files, by their paths; one that is missing is made."""
+        with self._client.open_sftp() as remote:
+            for path, text in files.items():
+                with remote.open(path, "a") as file:
+                    file.write(text)
 
     def run(self, line: str) -> Answer:
         """Run a command to its end."""

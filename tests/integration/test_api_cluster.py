@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
-import socketserver
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..api_client import Refused, Root
+from ..receiver import Receiver, receiving
 from ..stacks import RunningStack, StackFactory, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -25,59 +22,10 @@ NOTIFY = "/cluster/notifications"
 METRICS = "/cluster/metrics/server"
 
 
-@dataclass
-class Receiver:
-    """A web server and a mail server that keep what they are sent."""
-
-    url: str = ""
-    mail_port: int = 0
-    posts: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
-    mails: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-
-    class Web(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            found.posts.append((self.path, dict(self.headers), body))
-            self.send_response(503 if self.path.startswith("/broken") else 200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Be silent."""
-
-    class Mail(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"220 test\r\n")
-            lines: list[str] = []
-            taking = False
-            for raw in self.rfile:
-                line = raw.decode().rstrip("\r\n")
-                if taking and line != ".":
-                    lines.append(line)
-                    continue
-                if taking:
-                    found.mails.append("\n".join(lines))
-                taking = line.upper() == "DATA"
-                if line.upper() == "QUIT":
-                    self.wfile.write(b"221 bye\r\n")
-                    return
-                self.wfile.write(b"354 go on\r\n" if taking else b"250 fine\r\n")
-
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web) as web,
-        socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mail) as mail,
-    ):
-        found.url = f"http://127.0.0.1:{web.server_address[1]}"
-        found.mail_port = mail.server_address[1]
-        for server in (web, mail):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+    with receiving() as found:
         yield found
-        web.shutdown()
-        mail.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +84,7 @@ def test_a_backup_goes_to_the_targets_of_its_matcher(root: Root, receiver: Recei
     root("POST", f"{NOTIFY}/matchers", name="others", target="push", match__severity="error")
     root.run("POST", "/nodes/pve1/vzdump", vmid=100, storage="local")
     wait_until(lambda: receiver.mails, 30)
-    _, headers, body = next(post for post in receiver.posts if post[0] == "/message")
+    headers, body = next((post.headers, post.body) for post in receiver.posts if post.path == "/message")
     assert headers["X-Gotify-Key"] == "hidden"
     assert json.loads(body)["title"] == "vzdump backup status (pve1.test.test): backup successful"
     assert "100     web" in json.loads(body)["message"]
@@ -155,7 +103,7 @@ def test_a_webhook_is_what_its_templates_make_of_it(root: Root, receiver: Receiv
          header=f"name=X-Kind,value={text('{{ fields.type }}')}", secret=f"name=key,value={text('s3')}")  # fmt: skip
     assert root("GET", f"{NOTIFY}/endpoints/webhook/hook")["secret"] == ["name=key"]
     root("POST", f"{NOTIFY}/targets/hook/test")
-    _, headers, body = next(post for post in receiver.posts if post[0] == "/hook")
+    headers, body = next((post.headers, post.body) for post in receiver.posts if post.path == "/hook")
     assert headers["X-Kind"] == "test"
     assert json.loads(body) == {"t": "Test notification", "k": "s3"}
     root("PUT", f"{NOTIFY}/endpoints/webhook/hook", url=f"{receiver.url}/broken", delete="header,secret")

@@ -35,7 +35,7 @@ SCALE = 50
 @pytest.fixture(scope="module")
 def stack(stack_factory: StackFactory) -> RunningStack:
     return stack_factory(
-        {"pve1": {"disks": [{"size": "8G"}, {"size": "4G", "count": 2}]}, "pve2": {}, "pbs1": {"kind": "pbs"}},
+        {"pve1": {"disks": [{"size": "8G"}, {"size": "4G", "count": 3}]}, "pve2": {}, "pbs1": {"kind": "pbs"}},
         scale=SCALE,
         start={"clustered": {"name": "hatest", "nodes": ["pve1", "pve2"], "guests": {100: {"node": "pve2"}}}},
     )
@@ -154,6 +154,34 @@ def test_a_connection_is_dropped(root: Root, faults: Any) -> None:
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError, ssl.SSLError)):
         connection.getresponse()
     assert root("GET", "/nodes/pve1/status")
+
+
+def test_an_answer_is_lost_though_the_call_was_carried_out(root: Root, faults: Any) -> None:
+    faults("pve1", "/pools", "method=POST,PUT", "unanswered", "count=1")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        root("POST", "/pools", poolid="lost")
+    assert "lost" in [pool["poolid"] for pool in root("GET", "/pools")]
+
+
+def test_what_answers_nothing_can_be_ignored(root: Root, faults: Any) -> None:
+    faults("pve1", "/pools", "method=POST", "ignore", "count=1")
+    assert root("POST", "/pools", poolid="ignored") is None
+    assert "ignored" not in [pool["poolid"] for pool in root("GET", "/pools")]
+    root("POST", "/pools", poolid="ignored")
+    assert "ignored" in [pool["poolid"] for pool in root("GET", "/pools")]
+
+
+def test_a_task_fails_or_warns(root: Root, faults: Any) -> None:
+    given = {"name": "troubled", "raidlevel": "single", "devices": "/dev/sdd"}
+    faults("pve1", "/nodes/*/disks/zfs", "method=POST", "fail=command 'zpool' failed", "count=1")
+    upid = root("POST", "/nodes/pve1/disks/zfs", **given)
+    assert root.end_of(upid) == "command 'zpool' failed"
+    assert root.log_of(upid)[-1] == "TASK ERROR: command 'zpool' failed"
+    faults("pve1", "/nodes/*/disks/zfs", "restore")
+    faults("pve1", "/nodes/*/disks/zfs", "method=POST", "warn=mind the gap", "count=1")
+    upid = root("POST", "/nodes/pve1/disks/zfs", **given)
+    assert root.end_of(upid) == "WARNINGS: 1"
+    assert root.log_of(upid)[-2:] == ["WARN: mind the gap", "TASK WARNINGS: 1"]
 
 
 def test_a_call_that_is_late_meets_the_proxys_limit(root: Root, faults: Any) -> None:

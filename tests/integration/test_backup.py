@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentstack import control
 from agentstack.backup import archive
 from agentstack.guests.process import AREA, read_ledger, read_records
 from agentstack.pbs.datastore import Datastore
@@ -18,6 +19,7 @@ from agentstack.pbs.snapshots import Group, Snapshot
 
 from ..backups import Api, fingerprint, new_token, root
 from ..stacks import RunningStack, StackFactory, wait_until
+from .shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
@@ -246,7 +248,120 @@ def test_jobs_run_by_their_calendar_events(node: Api) -> None:
     assert newest["user"] == "root@pam"
 
 
-def test_a_server_that_is_gone_makes_the_storage_inactive(stack: RunningStack, node: Api) -> None:
+def test_backups_and_their_return_on_the_console(stack: RunningStack, node: Api) -> None:
+    shell = Shell(stack, "pve1")
+    tick()
+    made = shell.run("vzdump 100 200 --storage pbs1 --mode snapshot --notes-template '{{guestname}} by hand'")
+    assert (made.status, "INFO: Backup job finished successfully" in made.out) == (0, True), made.err
+    of_vm, of_ct = (max(row["volid"] for row in backups(node) if row["vmid"] == vmid) for vmid in (100, 200))
+    assert next(row["notes"] for row in backups(node) if row["volid"] == of_vm) == "web by hand"
+    assert "name: web" in shell.run(f"pvesm extractconfig {of_vm}").out
+    assert shell.run(f"qmrestore {of_vm} 110 --storage local --unique 1").status == 0
+    assert node.data("GET", f"{NODE}/qemu/110/config")["name"] == "web"
+    again = shell.run(f"qmrestore {of_vm} 110")
+    assert (again.status, "unable to restore VM 110 - VM 110 already exists" in again.err) == (255, True)
+    assert shell.run(f"pct restore 210 {of_ct} --storage local").status == 0
+    assert node.data("GET", f"{NODE}/lxc/210/config")["hostname"] == "mail"
+    assert shell.run("qm destroy 110").status == shell.run("pct destroy 210").status == 0
+
+    for _ in range(2):
+        tick()
+        assert shell.run("vzdump 200 --storage local --compress zstd").status == 0
+    before = {row["volid"] for row in backups(node, "local")}
+    shown = shell.run("pvesm prune-backups local --vmid 200 --keep-last 1 --dry-run")
+    assert [line.split()[-1] for line in shown.out.splitlines()[1:]].count("keep") == 1
+    assert {row["volid"] for row in backups(node, "local")} == before, "nothing is removed when it is only asked"
+    assert shell.run("pvesm prune-backups local --vmid 200 --keep-last 1").status == 0
+    assert len([row for row in backups(node, "local") if row["vmid"] == 200]) == 1
+    for line in ("vzdump", "vzdump 100 --mode perhaps", "qmrestore onlyone", "vzdump 777 --storage local"):
+        refused = shell.run(line)
+        assert refused.status != 0, line
+        assert refused.err, line
+
+
+def test_a_running_container_without_snapshots_is_held(node: Api) -> None:
+    """A directory's raw image has none, so the run falls back, and says so."""
+    node.run("POST", f"{NODE}/lxc/200/status/start")
+    log = node.run("POST", f"{NODE}/vzdump", vmid="200", storage="local", mode="snapshot")
+    lines = [line.removeprefix("INFO: ") for line in log.splitlines()]
+    at = lines.index("mode failure - some volumes do not support snapshots")
+    assert lines[at + 1 : at + 3] == ["trying 'suspend' mode instead", "backup mode: suspend"]
+    assert "suspending guest" in lines
+    node.run("POST", f"{NODE}/lxc/200/status/stop")
+
+
+def test_a_limit_takes_its_time_and_fleecing_its_room(node: Api) -> None:
+    given: dict[str, Any] = {"vmid": "100", "storage": "local"}
+    tick()
+    log = node.run("POST", f"{NODE}/vzdump", **given, bwlimit=20, ionice=8, fleecing="1,storage=local")
+    lines = [line.removeprefix("INFO: ") for line in log.splitlines()]
+    assert lines[0].endswith("--bwlimit 20 --ionice 8 --fleecing 1,storage=local")
+    at = lines.index("bandwidth limit: 20 KiB/s")
+    assert lines[at + 1] == "ionice priority: 8"
+    (took,) = (line[-9:-1] for line in lines if line.startswith("Finished Backup of VM 100"))
+    hours, minutes, seconds = map(int, took.split(":"))
+    # a mebibyte with the guest's records is read
+    assert hours * 3600 + minutes * 60 + seconds >= 45
+
+    def images() -> list[str]:
+        rows = node.data("GET", f"{NODE}/storage/local/content", vmid=100)
+        return [row["volid"] for row in rows if "fleece" in row["volid"]]
+
+    assert images() == []
+    upid = node.data("POST", f"{NODE}/vzdump", **given, bwlimit=1, fleecing="1,storage=local")
+    wait_until(lambda: images() == ["local:100/vm-100-fleece-0.raw"])
+    node.data("DELETE", f"{NODE}/tasks/{upid}")
+    assert node.finished(upid)
+    assert images() == []
+    assert node.data("GET", f"{NODE}/qemu/100/config").get("lock") is None
+
+    upid = node.data("POST", f"{NODE}/vzdump", **given, fleecing="1,storage=nope")
+    assert node.finished(upid) == "job errors"
+    assert "ERROR: Backup of VM 100 failed - storage 'nope' does not exist" in node.log(upid)
+    wrong = ({"bwlimit": -1}, {"ionice": 9}, {"fleecing": "1"}, {"fleecing": "perhaps=1"}, {"performance": "x=1"})
+    for options in wrong:
+        assert node.refusal("POST", f"{NODE}/vzdump", **given, **options)[0] == 400, options
+
+
+def test_files_are_left_out_of_a_container(stack: RunningStack, node: Api) -> None:
+    def files(**options: Any) -> bytes:
+        tick()
+        log = node.run("POST", f"{NODE}/vzdump", vmid="200", storage="local", compress="0", **options)
+        name = log.partition("creating vzdump archive '")[2].partition("'")[0]
+        path = stack.dir / "hosts/pve1/root" / name.lstrip("/")
+        return b"".join(data for _, _, data in archive.read(path))
+
+    assert b"./var/lib/records" in files()
+    assert b"./var/lib" not in files(exclude_path=["lib", "/srv/*"])
+
+
+def test_what_was_missed_is_repeated_only_if_the_job_says_so(stack: RunningStack, node: Api) -> None:
+    daily = {"schedule": "2:00", "storage": "local"}
+    node.data("POST", "/cluster/backup", id="missed", vmid="100", repeat_missed=1, **daily)
+    node.data("POST", "/cluster/backup", id="skipped", vmid="200", **daily)
+    states = stack.dir / "hosts/pve1/root/var/lib/pve-manager/jobs"
+    wait_until(lambda: {"vzdump-missed.json", "vzdump-skipped.json"} <= {path.name for path in states.glob("*")})
+    runs = {"typefilter": "vzdump", "source": "all"}
+    before = {row["upid"] for row in node.data("GET", f"{NODE}/tasks", **runs)}
+    stack.power("off", "pve1")
+    control.request(stack.dir, {"do": "advance clock", "seconds": 86400.0})
+    stack.power("on", "pve1")
+    stack.wait_ready("pve1")
+    again = root(stack, "pve1", "PVE")
+
+    def ended() -> list[dict[str, Any]]:
+        found = again.data("GET", f"{NODE}/tasks", **runs)
+        return [row for row in found if row.get("status") and row["upid"] not in before]
+
+    (row,) = wait_until(ended, 60)
+    log = again.log(row["upid"])
+    assert "vzdump 100 " in log.splitlines()[0]
+    for name in ("missed", "skipped"):
+        again.data("DELETE", f"/cluster/backup/{name}")
+
+
+def test_a_server_that_is_gone_makes_the_storage_inactive(stack: RunningStack, settings: dict[str, Any]) -> None:
+    node = root(stack, "pve1", "PVE")
     stack.power("off", "pbs1")
     wait_until(lambda: stack.host("pbs1")["power"] == "off")
     assert node.data("GET", f"{NODE}/storage/pbs1/status")["active"] == 0

@@ -14,6 +14,7 @@ from agentstack.guests.process import AREA, read_ledger, read_records
 
 from ..backups import Api, fingerprint, new_token, root
 from ..stacks import RunningStack, StackFactory, wait_until
+from .shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
@@ -145,13 +146,50 @@ def test_nothing_is_overwritten_by_accident(stack: RunningStack, node: Api) -> N
     node.run("POST", f"{path}/100/status/start")
 
 
+def test_who_restores_needs_rights_on_the_backup_the_guest_and_the_storage(stack: RunningStack, node: Api) -> None:
+    node.data("POST", "/access/users", userid="sam@pve", password="correct horse")
+    sam, volume = node.login("sam@pve", "correct horse"), newest(node, HERE, "pbs1")
+
+    def give(path: str, *privileges: str) -> None:
+        role = "Rest" + path.replace("/", "-")
+        node.data("POST", "/access/roles", roleid=role, privs=",".join(privileges))
+        node.data("PUT", "/access/acl", path=path, roles=role, users="sam@pve")
+
+    def refused(**given: Any) -> str:
+        status, text = sam.refusal("POST", f"{HERE}/qemu", archive=volume, **given)
+        assert status == 403
+        return text.removeprefix("Permission check failed ").strip("()")
+
+    assert refused(vmid=110) == "/vms/110, VM.Allocate"
+    give("/vms/110", "VM.Allocate")
+    assert refused(vmid=110) == "/storage/pbs1, Datastore.AllocateSpace"
+    give("/storage/pbs1", "Datastore.AllocateSpace")
+    # to back up the guest that is made now is not to back up the one that the backup is of
+    assert refused(vmid=110) == "/vms/100, VM.Backup"
+    give("/vms/100", "VM.Backup")
+    assert refused(vmid=110, storage="local") == "/storage/local, Datastore.AllocateSpace"
+    assert refused(vmid=110, memory=128) == "/vms/110, VM.Config.Memory"
+    # where the disks go if nothing is said stands in the backup
+    ended = sam.finished(sam.data("POST", f"{HERE}/qemu", vmid=110, archive=volume))
+    text = "unable to restore VM 110 - Permission check failed (/storage/local, Datastore.AllocateSpace)"
+    assert ended == text
+    # with force, what may be backed up may be overwritten; without it, and elsewhere, not
+    assert refused(vmid=100) == refused(vmid=100, storage="local") == "/vms/100, VM.Allocate"
+    assert refused(vmid=111, force=1) == "/vms/111, VM.Allocate"
+    assert sam.refusal("POST", f"{HERE}/qemu", vmid=100, archive=volume, force=1)[1].endswith("VM is running")
+
+
 def test_a_guest_runs_while_it_is_restored(stack: RunningStack, node: Api) -> None:
     volume = newest(node, HERE, "pbs1")
     log = node.run("POST", f"{HERE}/qemu", vmid=102, archive=volume, live_restore=1)
     lines = [line for line in log.splitlines() if "Starting VM for live-restore" in line or "drive-scsi1" in line]
     assert "Starting VM" in lines[0]
     assert node.data("GET", f"{HERE}/qemu/102/status/current")["status"] == "running"
+    # what it wrote meanwhile, and goes on to write, stands behind what was in the backup
+    told = wait_until(lambda: acknowledged(stack, 102))
+    wait_until(lambda: acknowledged(stack, 102) > told)
     node.run("POST", f"{HERE}/qemu/102/status/stop")
+    assert records(disk(stack, "pve1", node, HERE, 102)) >= acknowledged(stack, 102) > told > 1
     node.run("DELETE", f"{HERE}/qemu/102")
 
 
@@ -183,18 +221,57 @@ def test_a_container_comes_back_with_its_files(stack: RunningStack, node: Api, s
     wait_until(lambda: acknowledged(stack, 301) > before)
     for vmid in (300, 301):
         node.run("POST", f"{HERE}/lxc/{vmid}/status/stop")
-    single_files(node, newest(node, HERE, "pbs1", 300))
+    single_files(node, newest(node, HERE, "pbs1", 300), "root.pxar.didx")
+    single_files(node, newest(node, HERE, "pbs1", 100), "drive-scsi0.img.fidx", "part", "1")
 
 
-def single_files(node: Api, volume: str) -> None:
+def single_files(node: Api, volume: str, *first: str) -> None:
     """Walk down to the file of records, and fetch it."""
     path, found = f"{HERE}/storage/pbs1/file-restore", {"filepath": "/"}
-    for name in ("root.pxar.didx", "var", "lib", "records"):
+    for name in (*first, "var", "lib", "records"):
         rows = node.data("GET", f"{path}/list", volume=volume, filepath=found["filepath"])
         found = next(row for row in rows if row["text"] == name)
     assert (found["type"], found["leaf"]) == ("f", 1)
     answer = node("GET", f"{path}/download", volume=volume, filepath=found["filepath"])
     assert (answer.status_code, answer.content[:4], len(answer.content)) == (200, b"QREC", found["size"])
+
+
+def test_the_client_lists_and_restores_on_the_console(stack: RunningStack, node: Api, storage: dict[str, Any]) -> None:
+    shell = Shell(stack, "pve1")
+    place = f"PBS_FINGERPRINT={storage['fingerprint']} PBS_PASSWORD={storage['password']}"
+    repository = f"--repository '{storage['username']}@{storage['server']}:main'"
+    client = f"{place} proxmox-backup-client"
+    name = newest(node, HERE, "pbs1").partition("backup/")[2]
+    assert "| vm/100 | vm/100/" in shell.run(f"{client} list {repository}").out
+    listed = shell.run(f"{client} snapshot list vm/100 {repository}").out
+    assert name in listed
+    assert "drive-scsi0.img" in listed
+    assert "drive-scsi0.img.fidx" in shell.run(f"{client} snapshot files {name} {repository}").out
+    restored = shell.run(f"{client} restore {name} drive-scsi0.img /root/disk.raw {repository}")
+    assert (restored.status, restored.err) == (0, "")
+    assert records(stack.dir / "hosts/pve1/root/root/disk.raw") > 0
+    assert "name: web" in shell.run(f"{client} restore {name} qemu-server.conf - {repository}").out
+    again = shell.run(f"{client} restore {name} drive-scsi0.img /root/disk.raw {repository}")
+    assert (again.status, again.err) == (255, "Error: unable to create output file 'disk.raw' - File exists\n")
+    assert shell.run(f"proxmox-backup-client list {repository}").err == "Error: no password input mechanism available\n"
+    wrong = shell.run(f"{client} list --repository '{storage['username']}@{storage['server']}:mian'")
+    assert wrong.status == 255
+    assert "mian" in wrong.err
+    for change in ("notes update {} checked", "protected update {} true"):
+        assert shell.run(f"{client} snapshot {change.format(name)} {repository}").status == 0
+    assert shell.run(f"{client} snapshot notes show {name} {repository}").out == "checked\n"
+    assert shell.run(f"{client} snapshot protected show {name} {repository}").out == "true\n"
+    kept = shell.run(f"{client} snapshot forget {name} {repository}")
+    assert (kept.status, "protected" in kept.err) == (255, True)
+    assert shell.run(f"{client} snapshot protected update {name} false {repository}").status == 0
+    oldest = listed.split("| vm/100/")[1].split()[0]
+    assert f"vm/100/{oldest}" != name
+    assert shell.run(f"{client} snapshot forget vm/100/{oldest} {repository}").status == 0
+    assert oldest not in shell.run(f"{client} snapshot list vm/100 {repository}").out
+    assert shell.run(f"{client} namespace list {repository}").out == "secret\n"
+    tree = newest(node, HERE, "pbs1", 300).partition("backup/")[2]
+    assert shell.run(f"{client} restore {tree} root.pxar /root/tree {repository}").status == 0
+    assert (stack.dir / "hosts/pve1/root/root/tree/var/lib/records").stat().st_size > 0
 
 
 def test_only_the_key_opens_an_encrypted_backup(

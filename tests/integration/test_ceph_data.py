@@ -11,7 +11,7 @@ from agentstack.ceph.images import data_of
 from agentstack.guests.check_disks import Report, check
 
 from ..api_client import Root
-from ..ceph_stacks import acknowledged, build_ceph, health
+from ..ceph_stacks import acknowledged, build_ceph, clean, group_states, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
@@ -78,7 +78,7 @@ def test_a_guest_goes_on_while_a_host_is_gone_and_copies_catch_up(stack: Running
     goes_on(stack)
     stack.power("on", "pve2")
     stack.wait_ready("pve2")
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
+    wait_until(lambda: clean(root), 60)
     assert len(copies(stack)) == 3
     nothing_lost(stack)
 
@@ -128,9 +128,8 @@ def test_writes_wait_below_min_size_and_go_on_afterwards(stack: RunningStack, ro
     numbers = [number for number, host in osds(root).items() if host == "pve2"]
     for number in numbers:
         root.run("POST", "/nodes/pve2/ceph/stop", service=f"osd.{number}")
-    wait_until(lambda: "PG_AVAILABILITY" in health(root)[1], 30)
-    states = {row["state_name"] for row in root("GET", "/cluster/ceph/status")["pgmap"]["pgs_by_state"]}
-    assert all(state.endswith("peered") for state in states), states
+    wait_until(lambda: all(state.endswith("peered") for state in group_states(root)), 30)
+    assert "PG_AVAILABILITY" in health(root)[1]
     before = wait_until_still(stack)
     for number in numbers:
         root.run("POST", "/nodes/pve2/ceph/start", service=f"osd.{number}")
@@ -183,7 +182,7 @@ def test_a_lost_disk_loses_its_copies_and_others_take_over(stack: RunningStack, 
         root.run("DELETE", f"/nodes/pve2/ceph/osd/{number}")
     for disk in ("nvme0n1", "nvme1n1"):
         root.run("POST", "/nodes/pve2/ceph/osd", dev=f"/dev/{disk}")
-    wait_until(lambda: health(root) == ("HEALTH_OK", set()), 60)
+    wait_until(lambda: clean(root), 60)
     assert len(copies(stack)) == 3
     nothing_lost(stack)
 

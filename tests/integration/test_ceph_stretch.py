@@ -17,7 +17,7 @@ from ..ceph_stacks import acknowledged, build_ceph, health
 from ..stacks import RunningStack, StackFactory, wait_until
 from .shell import Shell
 
-pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.soak]
+pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.long]
 
 SITES = {"dc1": ("pve1", "pve2"), "dc2": ("pve3", "pve4")}
 NODES = ("pve1", "pve2", "pve3", "pve4")
@@ -134,6 +134,7 @@ def min_sizes(ceph: Callable[[str], str]) -> list[int]:
     return [pool["min_size"] for pool in answer(ceph("osd dump -f json"))["pools"]]
 
 
+@pytest.mark.soak  # test_two_sites, among the long tests, loses the same sites under the collection's hands
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
 def test_without_a_site_guests_go_on(stack: RunningStack, root: Root, ceph: Callable[[str], str], site: str) -> None:
     own = SITES[site]

@@ -226,3 +226,23 @@ def test_the_command_says_what_is_broken(stack: RunningStack) -> None:
     ]
     refused = agentstack("fault", "link", "pve9", "ring0", "cut", "--dir", stack.dir)
     assert (refused.returncode, "no host 'pve9' in this stack" in refused.stderr) == (1, True), refused.stderr
+
+
+def test_it_gets_later_for_all(stack: RunningStack) -> None:
+    root = Root(stack, "pve1")
+
+    def ahead() -> list[int]:
+        return [round((root("GET", f"/nodes/{name}/time")["time"] - time.time()) / 3600) for name in ("pve1", "pve2")]
+
+    done = agentstack("clock", "advance", "90min", "--dir", stack.dir)
+    assert done.returncode == 0, done.stderr
+    agentstack("clock", "advance", "30min", "--dir", stack.dir)
+    assert ahead() == [2, 2]
+    # no fault, and a host that boots has it, too
+    stack.clear_faults()
+    stack.power("reset", "pve2")
+    stack.wait_ready("pve2", 300)
+    wait_until(lambda: quorate(stack, "pve2"))
+    assert ahead() == [2, 2]
+    refused = agentstack("clock", "advance", "0s", "--dir", stack.dir)
+    assert (refused.returncode, "by more than 0 seconds" in refused.stderr) == (1, True), refused.stderr

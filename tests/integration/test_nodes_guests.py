@@ -13,6 +13,7 @@ from agentstack.guests.process import AREA, Record, read_records
 
 from ..api_client import Refused, Root
 from ..stacks import RunningStack, StackFactory, wait_until
+from .shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
@@ -99,6 +100,14 @@ def test_templates_and_what_depends_on_them(stack: RunningStack, root: Root, sou
     assert storage == "parameter 'storage' not allowed for linked clones"
     root.run("POST", f"{VMS}/120/clone", newid=121)
     assert root("GET", f"{VMS}/121/config")["scsi0"] == "tank:base-120-disk-0/vm-121-disk-0,size=1G"
+    shell = Shell(stack, "pve1")
+    for line in ("zfs destroy -r tank/base-120-disk-0", "zfs destroy tank/base-120-disk-0@__base__"):
+        answer = shell.run(line)
+        assert (answer.status, answer.err.splitlines()[1:]) == (
+            1,
+            ["use '-R' to destroy the following datasets:", "tank/vm-121-disk-0"],
+        )
+        assert "has dependent clones" in answer.err
     inherited = zfs_records(stack, "vm-121-disk-0")
     assert len(inherited) >= 2
     root.run("POST", f"{VMS}/121/status/start")
@@ -109,6 +118,24 @@ def test_templates_and_what_depends_on_them(stack: RunningStack, root: Root, sou
     root.run("DELETE", f"{VMS}/121")
     root.run("DELETE", f"{VMS}/120")
     assert root("GET", "/nodes/pve1/storage/tank/content", vmid=120) == []
+
+
+def test_a_linked_clone_in_a_directory_is_an_overlay(root: Root) -> None:
+    root.run("POST", VMS, vmid=125, scsi0="local:1,format=raw")
+    root.run("POST", f"{VMS}/125/template")
+    root.run("POST", f"{VMS}/125/clone", newid=126)
+    volume = "local:125/base-125-disk-0.raw/126/vm-126-disk-0.qcow2"
+    assert root("GET", f"{VMS}/126/config")["scsi0"] == f"{volume},size=1G"
+    assert {row["volid"] for row in root("GET", "/nodes/pve1/storage/local/content", vmid=126)} == {volume}
+    moved = root("POST", f"{VMS}/126/migrate", target="pve2")
+    assert root.end_of(moved) == "Problem found while scanning volumes - can't migrate VM - check log"
+    why = f"can't migrate '{volume}' as it's a clone of 'base-125-disk-0.raw'"
+    assert any(line.endswith(why) for line in root.log_of(moved))
+    root.run("POST", f"{VMS}/126/snapshot", snapname="one")
+    removal = root("DELETE", "/nodes/pve1/storage/local/content/local:125/base-125-disk-0.raw")
+    assert root.end_of(removal) == "base volume 'local:125/base-125-disk-0.raw' is still in use by linked cloned"
+    root.run("DELETE", f"{VMS}/126")
+    root.run("DELETE", f"{VMS}/125")
 
 
 def test_a_running_guest_goes_on_where_its_disk_is(stack: RunningStack, root: Root, source: int) -> None:
@@ -213,6 +240,9 @@ def test_containers_are_copied_and_moved(stack: RunningStack, root: Root) -> Non
     root("POST", f"{CTS}/151/template")
     root.run("POST", f"{CTS}/151/clone", newid=152, hostname="box3")
     assert root("GET", f"{CTS}/152/config")["rootfs"] == "tank:basevol-151-disk-0/subvol-152-disk-0,size=1G"
+    root("POST", f"{CTS}/150/template")
+    linked = refused(root, "POST", f"{CTS}/150/clone", newid=153)
+    assert linked == "Linked clone feature is not supported for drive 'rootfs'"
 
 
 def _size(path: Path) -> int:

@@ -75,6 +75,16 @@ def test_thin_pools(root: Root) -> None:
     pool = root("GET", thin)[0]
     assert (pool["lv"], pool["vg"]) == ("thin1", "thin1")
     assert root("GET", f"{NODE}/scan/lvmthin", vg="thin1") == [{"lv": "thin1"}]
+    root.run("POST", f"{NODE}/qemu", vmid=101, scsi0="thin1:1")
+    root.run("POST", f"{NODE}/qemu/101/template")
+    assert root("GET", f"{NODE}/qemu/101/config")["scsi0"] == "thin1:base-101-disk-0,size=1G"
+    root.run("POST", f"{NODE}/qemu/101/clone", newid=102)
+    assert root("GET", f"{NODE}/qemu/102/config")["scsi0"] == "thin1:vm-102-disk-0,size=1G"
+    # a thin snapshot does not need what it was made from
+    root.run("DELETE", f"{NODE}/qemu/101")
+    root.run("POST", f"{NODE}/qemu/102/status/start")
+    root.run("POST", f"{NODE}/qemu/102/status/stop")
+    root.run("DELETE", f"{NODE}/qemu/102")
     missing = root("DELETE", f"{thin}/nosuch", volume__group="thin1")
     assert root.end_of(missing) == "no such thin pool thin1/nosuch"
     root.run("DELETE", f"{thin}/thin1", volume__group="thin1", **CLEAN)

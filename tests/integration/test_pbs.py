@@ -14,6 +14,7 @@ import pytest
 
 from ..backups import Api, directory, fingerprint, new_token, root
 from ..stacks import RunningStack, StackFactory
+from .shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 
@@ -219,6 +220,28 @@ def test_a_disk_becomes_a_datastore(server: Api) -> None:
     server.data("DELETE", f"{path}/directory/big")
     server.run("PUT", f"{path}/wipedisk", disk="sdb")
     assert server.data("GET", f"{path}/list", usage_type="unused")[0]["name"] == "sdb"
+
+
+def test_disks_become_a_pool(stack: RunningStack, server: Api) -> None:
+    path, pool = "/nodes/localhost/disks", {"name": "fast", "raidlevel": "single"}
+    assert server.refusal("POST", f"{path}/zfs", devices="sda", **pool)[1] == "disk 'sda' is already in use."
+    wrong = server.refusal("POST", f"{path}/zfs", devices="../sda", **pool)
+    assert wrong[0] == 400
+    assert "'devices'" in wrong[1]
+    server.run("POST", f"{path}/zfs", devices="sdb", add_datastore=1, **pool)
+    (row,) = server.data("GET", f"{path}/zfs")
+    assert (row["name"], row["health"]) == ("fast", "ONLINE")
+    assert server.data("GET", "/config/datastore/fast")["path"] == "/mnt/datastore/fast"
+    shell = Shell(stack, "pbs1")
+    assert shell.run("zpool list -H -o name,health").out == "fast\tONLINE\n"
+    assert "fast" in shell.run("proxmox-backup-manager disk zpool list").out
+    server.run("DELETE", "/config/datastore/fast")
+    assert shell.run("zpool destroy fast").status == 0
+    server.run("PUT", f"{path}/wipedisk", disk="sdb")
+    made = shell.run("proxmox-backup-manager disk zpool create fast --devices sdb --raidlevel single")
+    assert (made.status, "TASK OK" in made.out) == (0, True)
+    assert shell.run("zpool destroy fast").status == 0
+    assert shell.run("proxmox-backup-manager disk wipe sdb").status == 0
 
 
 # --- the console ------------------------------------------------------------------------------------------------------

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import time
 
 import pytest
 
+from agentstack import control
 from agentstack.errors import AgentError
 from agentstack.pbs.client import Login, PbsClient, Unreachable
 from agentstack.pbs.index import CHUNK_SIZE, FixedIndex
 from agentstack.pbs.snapshots import Group, Snapshot
 
-from ..backups import IMAGE, Api, back_up, directory, fingerprint, login, new_token, root, times
+from ..backups import IMAGE, Api, back_up, directory, fingerprint, login, new_token, root, times, upload
 from ..stacks import RunningStack, StackFactory, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -195,6 +198,53 @@ def test_a_pull_removes_what_vanished(server: Api, other: Api, remote: str) -> N
     assert [row["ns"] for row in other.data("GET", f"{STORE}/namespace")] == [""]
 
 
+def test_a_pull_is_limited_in_number_and_rate(server: Api, other: Api, remote: str, writer: Login) -> None:
+    """Only the last snapshots of a group, and no faster than the job may be (facts §20.4)."""
+    for stamp in (1000, 2000, 3000):
+        asyncio.run(upload(writer, stamp, [os.urandom(CHUNK_SIZE)], vmid="300"))
+    pull = {"store": "main", "remote": remote, "remote-store": "main", "group_filter": ["group:vm/300"]}
+    begun = time.monotonic()
+    log = other.run("POST", "/pull", transfer_last=2, rate_in="128 KiB", burst_in="1 KiB", **pull)
+    assert time.monotonic() - begun > 2 * CHUNK_SIZE / (128 << 10) / SCALE
+    assert "found 1 groups to sync" in log
+    assert times(other, "300") == [2000, 3000]
+    # what is older than the newest here is not asked for again
+    other.run("POST", "/pull", **pull)
+    assert times(other, "300") == [2000, 3000]
+    for api in (server, other):
+        api.data("DELETE", f"{STORE}/groups", backup_type="vm", backup_id="300")
+
+
+def test_a_damaged_copy_is_fetched_again_if_that_is_said(
+    stack: RunningStack, server: Api, other: Api, remote: str, writer: Login
+) -> None:
+    back_up(writer, 1000, "q", "r", vmid="330")
+    pull = {"store": "main", "remote": remote, "remote-store": "main", "group_filter": ["group:vm/330"]}
+    place = {"backup-type": "vm", "backup-id": "330"}
+    other.run("POST", "/pull", **pull)
+    chunk = directory(stack, "pbs2").chunks.path(hashlib.sha256(b"r" * CHUNK_SIZE).digest())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
+    upid = other.data("POST", f"{STORE}/verify", ignore_verified=0, **place)
+    assert other.finished(upid) == "verification failed - please check the log for details"
+    other.run("POST", "/pull", **pull)
+    assert not chunk.exists(), "without the switch what is here stays as it is"
+    assert "re-sync snapshot vm/330/" in other.run("POST", "/pull", resync_corrupt=1, **pull)
+    other.run("POST", f"{STORE}/verify", ignore_verified=0, **place)
+    for api in (server, other):
+        api.data("DELETE", f"{STORE}/groups", **place)
+
+
+def test_groups_change_hands(server: Api, writer: Login) -> None:
+    place = {"backup_type": "vm", "backup_id": "310"}
+    back_up(writer, 1000, "h", vmid="310")
+    (row,) = [row for row in server.data("GET", f"{STORE}/groups") if row["backup-id"] == "310"]
+    assert row["owner"] == writer.authid
+    server.data("POST", f"{STORE}/change-owner", new_owner="root@pam", **place)
+    with pytest.raises(AgentError, match="backup owner check failed"):
+        back_up(writer, 2000, "h", vmid="310")
+    server.data("DELETE", f"{STORE}/groups", **place)
+
+
 def test_jobs_run_when_their_time_comes(server: Api, other: Api, remote: str, writer: Login) -> None:
     back_up(writer, 8000, "a", "late")
     every_second = "*:*:*"
@@ -225,3 +275,26 @@ def test_everything_survives_a_power_cut(stack: RunningStack, server: Api, write
     assert back_up(writer, 9000, "a", "late") == 0
     (shown,) = again.data("GET", "/nodes/localhost/certificates/info")
     assert shown["fingerprint"] == fingerprint(stack, "pbs1").lower()
+
+
+def test_what_was_verified_long_ago_is_verified_again(stack: RunningStack, writer: Login) -> None:
+    server = root(stack, "pbs1")
+    server.data("PUT", "/config/datastore/main", verify_new=1)
+    back_up(writer, 1000, "v", vmid="320")
+    place = {"backup_type": "vm", "backup_id": "320"}
+
+    def state() -> str:
+        (row,) = server.data("GET", f"{STORE}/snapshots", **place)
+        return str(row.get("verification", {}).get("state", ""))
+
+    assert wait_until(state) == "ok", "a new one is verified at once if the datastore says so"
+    server.data("PUT", "/config/datastore/main", delete=["verify-new"])
+    server.data("POST", "/config/verify", id="month", store="main", schedule="yearly", outdated_after=7)
+    assert "SKIPPED: verify main:vm/320" in server.run("POST", "/admin/verify/month/run")
+    control.request(stack.dir, {"do": "advance clock", "seconds": 8 * 86400.0})
+    server = root(stack, "pbs1")
+    log = server.run("POST", "/admin/verify/month/run")
+    assert "SKIPPED" not in log
+    assert "verify main:vm/320" in log
+    server.data("DELETE", "/config/verify/month")
+    server.data("DELETE", f"{STORE}/groups", **place)

@@ -50,6 +50,8 @@ def last_syncs(root: Root, node: str) -> dict[str, int]:
 def replicate(root: Root, node: str) -> None:
     """Run both jobs on a node."""
     before = last_syncs(root, node)
+    # runs are told apart by seconds, and a migration has just replicated
+    wait_until(lambda: root("GET", f"/nodes/{node}/time")["time"] > max(before.values()), 30)
     for ident in before:
         root("POST", f"/nodes/{node}/replication/{ident}/schedule_now")
     wait_until(lambda: all(last_syncs(root, node)[ident] > moment for ident, moment in before.items()), 30)

@@ -87,8 +87,58 @@ def test_a_target_that_is_away_is_tried_again(stack: RunningStack, root: Root) -
     assert "error" in state(root, "104-1")
     stack.power("on", "pve3")
     stack.wait_ready("pve3")
-    root("POST", "/nodes/pve1/replication/104-1/schedule_now")
-    wait_until(lambda: state(root, "104-1")["fail_count"] == 0, 30)
+    wait_until(lambda: state(root, "104-1")["fail_count"] == 0, 60)
+
+
+def test_the_console_does_what_the_web_interface_does(stack: RunningStack, root: Root) -> None:
+    shell = Shell(stack, "pve1")
+    lines = [line.split() for line in shell.run("pvesr list").out.splitlines()]
+    assert lines[0] == ["JobID", "Target", "Schedule", "Rate", "Enabled"]
+    assert ["104-1", "local/pve3", "*/15", "-", "yes"] in lines
+    assert shell.run("pvesr update 104-1 --rate 20 --schedule '*/30'").status == 0
+    assert shell.run("pvesr disable 104-1").status == 0
+    assert "104-1 local/pve3 */30 20 no" in [
+        " ".join(line.split()) for line in shell.run("pvesr list").out.splitlines()
+    ]
+    shown = shell.run("pvesr status --guest 104").out.splitlines()
+    assert [line.split()[1] for line in shown if line.startswith("104-1")] == ["No"]
+    assert shell.run("pvesr enable 104-1").status == 0
+    assert shell.run("pvesr schedule-now 104-1").status == 0
+
+    before = int(str(state(root, "104-1")["last_sync"]))
+    ran = shell.run("pvesr run --id 104-1 --verbose")
+    assert ran.status == 0, ran.err
+    assert "start replication job" in ran.out.splitlines()[0]
+    assert "incremental sync 'tank:vm-104-disk-0'" in ran.out
+    assert synced_since(root, "104-1", before)
+    assert shell.run("pvesr run").status == 0
+    for line, text in {
+        "pvesr run --id 104-7": "no such replication job '104-7'",
+        "pvesr run --nosuch": "Unknown option: nosuch",
+        "pvesr read 104-7": "no such replication job '104-7'",
+    }.items():
+        refused = shell.run(line)
+        assert (refused.status, refused.err.splitlines()[0]) == (255, text)
+    there = Shell(stack, "pve3").run("pvesr run --id 104-1")
+    assert (there.status, there.err) == (255, "guest '104' is not on node 'pve3'\n")
+
+
+def test_a_rollback_takes_the_jobs_snapshots_along(stack: RunningStack, root: Root) -> None:
+    """The next run goes on from the guest's own snapshot, which the target has, too."""
+    for name in ("one", "two"):
+        root.run("POST", "/nodes/pve1/qemu/104/snapshot", snapname=name)
+    shell = Shell(stack, "pve1")
+    assert shell.run("pvesr run --id 104-1").status == 0
+    older = root("POST", "/nodes/pve1/qemu/104/snapshot/one/rollback")
+    assert root.end_of(older) == "can't rollback, 'one' is not most recent snapshot on 'tank:vm-104-disk-0'"
+    assert root("GET", "/nodes/pve1/qemu/104/status/current")["status"] == "running", "nothing was done yet"
+    root.run("POST", "/nodes/pve1/qemu/104/snapshot/two/rollback")
+    root.run("POST", "/nodes/pve1/qemu/104/status/start")
+    ran = shell.run("pvesr run --id 104-1 --verbose")
+    assert ran.status == 0, ran.err
+    assert "incremental sync 'tank:vm-104-disk-0' (two => " in ran.out
+    for name in ("one", "two"):
+        root.run("DELETE", f"/nodes/pve1/qemu/104/snapshot/{name}")
 
 
 def test_a_removed_job_takes_its_copies_along(stack: RunningStack, root: Root) -> None:

@@ -367,7 +367,7 @@ def test_openssh_is_content(stack: RunningStack, sftp: paramiko.SFTPClient, tmp_
     )
     assert done.stdout == b"pve1\n"
     typed = ["ssh", *options, "-p", "2222", f"root@{address}"]
-    done = subprocess.run(typed, input=b"hostname\nfalse\n", capture_output=True, check=False)
+    done = subprocess.run(typed, input=b"hostname\nfalse\n\n", capture_output=True, check=False)
     assert (done.stdout, done.returncode) == (b"pve1\n", 1)
     for mode in ([], ["-O"]):
         copy = ["scp", *mode, "-r", *options, "-P", "2222", f"root@{address}:/etc/network", tmp_path / f"copy{mode}"]

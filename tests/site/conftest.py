@@ -31,6 +31,14 @@ VOLATILE = re.compile(
 )
 
 
+REASON = re.compile(r"^(?:\[ERROR\]|fatal:).*?(?=^$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def reasons_first(output: str) -> str:
+    """What a playbook printed, after what went wrong: reports of failed tests are cut at their end."""
+    return "\n".join([*REASON.findall(output), output])
+
+
 @dataclass(frozen=True)
 class Run:
     """How one run of a playbook ended. `hosts`: ok, changed, failed … of each host in the recap."""
@@ -75,18 +83,23 @@ class Lab:
 
     def playbook(self, *arguments: str, cwd: Path = ROOT) -> Run:
         """Run ansible-playbook to its end."""
-        done = subprocess.run(
-            [BIN / "ansible-playbook", *arguments],
-            cwd=cwd,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout)
+        try:
+            done = subprocess.run(
+                [BIN / "ansible-playbook", *arguments],
+                cwd=cwd,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            # bytes, also of text (Popen.communicate)
+            said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout
+            pytest.fail(f"not at its end after {PATIENCE} s:\n{said}")
+        return Run(done.returncode, reasons_first(done.stdout))
 
     def site(self, *arguments: str, **variables: Any) -> Run:
         """Run site.yml, with `variables` over those of the inventory."""
@@ -140,6 +153,13 @@ class Lab:
         while (status := self.api(node, "GET", f"/nodes/{node}/tasks/{upid}/status"))["status"] == "running":
             assert time.monotonic() < deadline, status
         assert status["exitstatus"] == "OK", status
+
+    def written(self) -> list[str]:
+        """What the hosts' own logs say that root has sent, beside reads and logins."""
+        logs = [*self.directory.glob("hosts/*/root/var/log/pveproxy/access.log")]
+        logs += self.directory.glob("hosts/*/root/var/log/proxmox-backup/api/access.log")
+        lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if "root@pam" in line and '"GET ' not in line and "/access/ticket" not in line]
 
     def files(self) -> dict[str, bytes]:
         """What is written on the hosts: configuration and the logs of tasks, without what changes by itself."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.quorate.pve.plugins.module_utils._cluster_info import DETAILS
+
 Parameters = dict[str, Any]
 
 
@@ -51,7 +53,7 @@ UNDER_HA = (
     "ha_resources",
     {"resources": [{"sid": f"vm:{vmid}", "state": "stopped"} for vmid in (101, 102, 103)]},
 )
-NO_HA = ("ha_resources", {"resources": [], "purge": True})
+NO_HA = ("ha_resources", {"resources": [], "purge": True, "purge_limit": "100%"})
 AFFINITY: Parameters = {
     "name": "web",
     "type": "node-affinity",
@@ -98,6 +100,7 @@ DANCES: dict[str, Dance] = {
                 "networks": [{"name": "migration", "cidr": "{ring1}", "min_speed": 1000, "nodes": ["pve1"]}],
                 "guests": [{"vmid": 101, "node": "pve1", "memory": 64, "disks": {"scsi0": "tank:1"}}],
                 "storages": [{"storage": "tank", "type": "zfspool"}],
+                "interfaces": [{"node": "*", "name": "bond0.20", "type": "vlan", "cidrs": {"pve1": "192.0.2.11/24"}}],
                 "replication_jobs": [{"guest": 101, "target": "pve2"}],
                 "ceph": True,
                 "witness": True,
@@ -144,12 +147,17 @@ DANCES: dict[str, Dance] = {
             },
         )
     ),
-    "cluster_info": Dance(({}, {"resources": True}), reads=True),
+    "cluster_info": Dance(({}, {"resources": True, "details": [*DETAILS]}), reads=True),
     "corosync_links": Dance(
         (
             {**LINKS, "links": [LINK_0, {**LINK_1, "priority": 20}], "allow_interruption": False, "timeout": 60},
-            {**LINKS, "links": [LINK_0, {"number": 1, "state": "absent"}], "ha_timeout": 60},
-            {**LINKS, "links": [LINK_0, {**LINK_1, "state": "present"}], "purge": True},
+            {
+                **LINKS,
+                "links": [LINK_0, {"number": 1, "state": "absent"}],
+                "ha_timeout": 60,
+                "allow_interruption": True,
+            },
+            {**LINKS, "links": [LINK_0, {**LINK_1, "state": "present"}], "purge": True, "purge_limit": "100%"},
         )
     ),
     "witness": Dance(
@@ -160,7 +168,7 @@ DANCES: dict[str, Dance] = {
                 "host_key": "{witness_host_key}",
                 "password": "{password}",
                 "network": "{mgmt}",
-                "force": False,
+                "force": True,
                 "nodes": NODES,
                 "timeout": 60,
                 **SSH,
@@ -196,7 +204,7 @@ DANCES: dict[str, Dance] = {
                 ],
                 "update_secrets": True,
             },
-            {"storages": [], "purge": True, "allow_removal_in_use": True},
+            {"storages": [], "purge": True, "purge_limit": "100%", "allow_removal_in_use": True},
         )
     ),
     "zfs_pools": Dance(
@@ -271,7 +279,7 @@ DANCES: dict[str, Dance] = {
                 "timeout": 60,
             },
             {"jobs": [{"guest": 101, "target": "pve2", "schedule": "", "comment": ""}]},
-            {"jobs": [{"guest": 101, "target": "pve2", "state": "absent"}], "purge": True},
+            {"jobs": [{"guest": 101, "target": "pve2", "state": "absent"}], "purge": True, "purge_limit": "100%"},
         ),
         before=(MAKE_TANK, HA_GUESTS),
     ),
@@ -297,7 +305,7 @@ DANCES: dict[str, Dance] = {
                 ],
                 "wait": True,
             },
-            {"resources": [{"sid": "vm:101", "state": "absent"}], "purge": True},
+            {"resources": [{"sid": "vm:101", "state": "absent"}], "purge": True, "purge_limit": "100%"},
         ),
         before=(HA_GUESTS,),
     ),
@@ -315,6 +323,7 @@ DANCES: dict[str, Dance] = {
                     },
                 ],
                 "purge": True,
+                "purge_limit": "100%",
             },
             {"rules": [{"name": "web", "state": "absent"}, {"name": "apart", "state": "absent"}]},
         ),

@@ -4,25 +4,10 @@
 
 from __future__ import annotations
 
-from .dances import MAKE_TANK, Dance, Parameters, guest, guests
+from .backup_servers import OTHER, SECRET, SERVERS
+from .dances import GONE, MAKE_TANK, Dance, Parameters, guest, guests
 
-OTHER: Parameters = {"api_hosts": ["{pbs2}"]}
-MAIN: Parameters = {"name": "main", "path": "/srv/main"}
-COPIES = ("pbs_datastores", {**OTHER, "datastores": [{"name": "copies", "path": "/srv/copies"}]})
-SECRET = "{directory}/secrets/pull"
-REMOTE: Parameters = {
-    "name": "first",
-    "host": "{pbs1}",
-    "auth_id": "backup@pbs!pull",
-    "password_file": SECRET,
-    "fingerprint": "{pbs_fingerprint1}",
-}
-BY_PASSWORD: Parameters = {
-    "host": "{pbs1}",
-    "auth_id": "root@pam",
-    "password": "{password}",
-    "fingerprint": "{pbs_fingerprint1}",
-}
+GROUP: Parameters = {"store": "main", "ns": "site", "id": "101"}
 STORAGE: Parameters = {
     "storage": "backup",
     "type": "pbs",
@@ -35,224 +20,10 @@ STORAGE: Parameters = {
     "content": ["backup"],
 }
 
+SEALED: Parameters = {**STORAGE, "storage": "sealed", "encryption_key_file": "{directory}/keys/sealed"}
+
 DANCES: dict[str, Dance] = {
-    "pbs_datastores": Dance(
-        (
-            {
-                "datastores": [
-                    {
-                        **MAIN,
-                        "comment": "hello",
-                        "gc_schedule": "daily",
-                        "verify_new": True,
-                        "notification_mode": "legacy-sendmail",
-                        "tuning": {"chunk-order": "none"},
-                        "maintenance_mode": "read-only",
-                    },
-                    {"name": "trial", "path": "/srv/trial"},
-                ],
-                "timeout": 60,
-            },
-            {
-                "datastores": [
-                    {
-                        "name": "main",
-                        "comment": "",
-                        "gc_schedule": "sat 18:15",
-                        "verify_new": False,
-                        "notification_mode": "notification-system",
-                        "tuning": {},
-                        "maintenance_mode": "",
-                    },
-                    {"name": "trial", "state": "absent", "destroy_data": False},
-                ]
-            },
-            {"datastores": [MAIN, {"name": "trial", "path": "/srv/trial", "reuse_datastore": True}], "purge": True},
-            {"datastores": [MAIN], "purge": True},
-        )
-    ),
-    "pbs_namespaces": Dance(
-        (
-            {"namespaces": [{"store": "main", "ns": "site"}, {"store": "main", "ns": "old/and/deep"}]},
-            {"namespaces": [{"store": "main", "ns": "old/and/deep", "state": "absent", "destroy": True}]},
-            {"namespaces": [{"store": "main", "ns": "site"}], "purge": True},
-        )
-    ),
-    "pbs_users": Dance(
-        (
-            {
-                "users": [
-                    {"userid": "backup@pbs", "comment": "hello", "email": "a@example.net", "password": "not-yet-known"},
-                    {"userid": "gone@pbs", "firstname": "Ann", "lastname": "Bee", "expire": 4000000000},
-                ]
-            },
-            {"users": [{"userid": "backup@pbs", "comment": "", "email": ""}, {"userid": "gone@pbs", "enable": False}]},
-            {"users": [{"userid": "gone@pbs", "state": "absent"}], "purge": False},
-            {"users": [{"userid": "backup@pbs", "comment": "c"}], "purge": True},
-            {"users": [{"userid": "backup@pbs", "comment": "clusters"}], "update_secrets": False},
-        )
-    ),
-    "pbs_tokens": Dance(
-        (
-            {
-                "tokens": [
-                    {"tokenid": "backup@pbs!pull", "secret_file": SECRET, "comment": "hello"},
-                    {"tokenid": "backup@pbs!gone", "secret_file": "{directory}/gone", "expire": 4000000000},
-                ]
-            },
-            {
-                "tokens": [
-                    {"tokenid": "backup@pbs!pull", "secret_file": SECRET, "comment": ""},
-                    {
-                        "tokenid": "backup@pbs!gone",
-                        "secret_file": "{directory}/elsewhere",
-                        "regenerate": True,
-                        "enable": False,
-                    },
-                ]
-            },
-            {"tokens": [{"tokenid": "backup@pbs!gone", "state": "absent"}], "purge": False},
-            {"tokens": [{"tokenid": "backup@pbs!pull", "secret_file": SECRET, "comment": "x"}], "purge": True},
-        )
-    ),
-    "pbs_acls": Dance(
-        (
-            {
-                "acls": [
-                    {"path": "/datastore/main", "auth_id": "backup@pbs", "role": "DatastoreReader"},
-                    {"path": "/datastore/main", "auth_id": "backup@pbs", "role": "DatastoreBackup"},
-                    {"path": "/datastore/main", "auth_id": "backup@pbs!pull", "role": "DatastoreReader"},
-                    {"path": "/datastore/main", "auth_id": "backup@pbs!pull", "role": "DatastoreAudit"},
-                ]
-            },
-            {
-                "acls": [
-                    {
-                        "path": "/datastore/main",
-                        "auth_id": "backup@pbs!pull",
-                        "role": "DatastoreAudit",
-                        "propagate": False,
-                    },
-                    {
-                        "path": "/datastore/main",
-                        "auth_id": "backup@pbs",
-                        "role": "DatastoreReader",
-                        "state": "absent",
-                    },
-                ]
-            },
-            {
-                "acls": [
-                    {"path": "/datastore/main", "auth_id": who, "role": "DatastorePowerUser"}
-                    for who in ("backup@pbs", "backup@pbs!pull")
-                ],
-                "purge": True,
-            },
-        )
-    ),
-    "pbs_prune_jobs": Dance(
-        (
-            {
-                "jobs": [
-                    {
-                        "id": "main",
-                        "store": "main",
-                        "schedule": "daily",
-                        "ns": "site",
-                        "max_depth": 1,
-                        "keep_last": 1,
-                        "keep_hourly": 2,
-                        "keep_daily": 3,
-                        "comment": "hello",
-                    }
-                ]
-            },
-            {
-                "jobs": [
-                    {
-                        "id": "main",
-                        "schedule": "hourly",
-                        "ns": "",
-                        "keep_last": 0,
-                        "keep_weekly": 4,
-                        "keep_monthly": 5,
-                        "keep_yearly": 6,
-                        "disable": True,
-                        "comment": "",
-                    }
-                ]
-            },
-            {"jobs": [{"id": "main", "state": "absent"}], "purge": True},
-        )
-    ),
-    "pbs_verify_jobs": Dance(
-        (
-            {
-                "jobs": [
-                    {
-                        "id": "main",
-                        "store": "main",
-                        "schedule": "daily",
-                        "ns": "site",
-                        "max_depth": 1,
-                        "ignore_verified": True,
-                        "outdated_after": 30,
-                        "comment": "hello",
-                    }
-                ]
-            },
-            {"jobs": [{"id": "main", "ns": "", "ignore_verified": False, "outdated_after": 0, "comment": ""}]},
-            {"jobs": [{"id": "main", "state": "absent"}], "purge": True},
-        )
-    ),
-    "pbs_remotes": Dance(
-        (
-            {**OTHER, "remotes": [REMOTE, {**BY_PASSWORD, "name": "gone", "port": 8007, "comment": "hello"}]},
-            {**OTHER, "remotes": [{"name": "first", "comment": "hello"}, {"name": "gone", "state": "absent"}]},
-            {**OTHER, "remotes": [{**REMOTE, "comment": ""}], "purge": True, "update_secrets": False},
-        ),
-    ),
-    "pbs_sync_jobs": Dance(
-        (
-            {
-                **OTHER,
-                "jobs": [
-                    {
-                        "id": "pull",
-                        "store": "copies",
-                        "remote": "first",
-                        "remote_store": "main",
-                        "remote_ns": "site",
-                        "schedule": "hourly",
-                        "ns": "first",
-                        "max_depth": 0,
-                        "owner": "root@pam",
-                        "group_filter": ["type:vm", "exclude:group:vm/999"],
-                        "remove_vanished": True,
-                        "transfer_last": 3,
-                        "comment": "hello",
-                    },
-                    {"id": "gone", "store": "copies", "remote": "first", "remote_store": "main"},
-                ],
-            },
-            {**OTHER, "jobs": [{"id": "gone", "state": "absent"}]},
-            {
-                **OTHER,
-                "jobs": [
-                    {
-                        "id": "pull",
-                        "group_filter": ["type:vm"],
-                        "ns": "",
-                        "transfer_last": 0,
-                        "remove_vanished": False,
-                        "comment": "",
-                    }
-                ],
-                "purge": True,
-            },
-        ),
-        before=(COPIES,),
-    ),
+    **SERVERS,
     "backup_jobs": Dance(
         (
             {
@@ -278,7 +49,7 @@ DANCES: dict[str, Dance] = {
                 "jobs": [
                     {
                         "id": "hourly",
-                        "schedule": "2:00,14:00",
+                        "schedule": "2,14:00",
                         "all": True,
                         "mode": "stop",
                         "enabled": False,
@@ -294,10 +65,10 @@ DANCES: dict[str, Dance] = {
                     {"id": "other", "pool": "gold"},
                 ]
             },
-            {"jobs": [{"id": "hourly", "guests": [101]}], "purge": True},
+            {"jobs": [{"id": "hourly", "guests": [101]}], "purge": True, "purge_limit": "100%"},
             {"jobs": [{"id": "hourly", "state": "absent"}]},
         ),
-        before=(MAKE_TANK, guests(guest(101)), ("storages", {"storages": [STORAGE]})),
+        before=(MAKE_TANK, guests(guest(101)), ("storages", {"storages": [STORAGE, SEALED]})),
     ),
     "backup": Dance(
         (
@@ -312,8 +83,141 @@ DANCES: dict[str, Dance] = {
             },
         ),
     ),
+    "storages": Dance(
+        (
+            {"storages": [{**SEALED, "storage": "again", "namespace": "", "encryption_key_file": "{directory}/again"}]},
+            {"storages": [{"storage": "backup", "encryption_key_file": "{directory}/late"}]},
+            {"storages": [{"storage": "again", "state": "absent"}]},
+        ),
+    ),
+    "backup_info": Dance(
+        (
+            {},
+            {
+                "storages": ["backup"],
+                "guests": [101],
+                "max_ages": {"hourly": "2h"},
+                "window": {"rate": "100 MiB", "window": "6h", "changed": "5%"},
+            },
+        ),
+        reads=True,
+    ),
     "pbs_sync": Dance(
         ({**OTHER, "job": "pull", "groups": [{"type": "vm", "id": "101"}], "max_age": "1d", "timeout": 60},),
     ),
+    "pbs_snapshots": Dance(
+        (
+            {
+                "snapshots": [
+                    {**GROUP, "time": "newest", "state": "present", "protected": True, "notes": "hello"},
+                    {**GROUP, "type": "vm", "owner": "backup@pbs", "notes": "web"},
+                ]
+            },
+            {
+                "snapshots": [
+                    {**GROUP, "time": "newest", "protected": False, "notes": ""},
+                    {**GROUP, "owner": "backup@pbs!pull", "notes": ""},
+                ]
+            },
+            {**OTHER, "snapshots": [{"store": "copies", "id": "101", "state": "absent", "forget": True}]},
+        ),
+    ),
+    "pbs_traffic_controls": Dance(
+        (
+            {
+                "rules": [
+                    {
+                        "name": "office-hours",
+                        "network": ["192.0.2.0/24", "2001:db8::/32"],
+                        "rate_in": "20 MiB",
+                        "burst_in": "40MiB",
+                        "rate_out": "10MB",
+                        "burst_out": "1000000000",
+                        "timeframe": ["mon..fri 8-18"],
+                        "comment": "hello",
+                    },
+                    {"name": "gone", "network": ["198.51.100.0/24"], "rate_in": "1 GB"},
+                ]
+            },
+            {
+                "rules": [
+                    {"name": "office-hours", "rate_in": "20.5 MiB", "burst_in": "", "rate_out": "", "burst_out": ""},
+                    {"name": "gone", "state": "absent"},
+                ]
+            },
+            {"rules": [{"name": "office-hours", "network": ["192.0.2.0/24"], "timeframe": [], "comment": ""}]},
+            {"rules": [], "purge": True, "purge_limit": "100%"},
+        ),
+    ),
+    "restore": Dance(
+        (
+            {
+                "guest": 101,
+                "source": "backup",
+                "max_age": "1d",
+                "before": "2099-01-01T00:00:00Z",
+                "vmid": 110,
+                "node": "pve1",
+                "storage": "tank",
+                "unique": True,
+                "disconnect": True,
+                "options": {"name": "again"},
+                "bwlimit": 0,
+                "start": False,
+                "keep": True,
+                "timeout": 60,
+            },
+            {"guest": 101, "source": "backup", "vmid": 111, "node": "pve1", "live": True, "keep": True},
+            {
+                "guest": 101,
+                "volid": None,
+                "vmid": 112,
+                "node": "pve1",
+                "pool": None,
+                "overwrite": False,
+                "stop": False,
+                "start": True,
+                "keep": True,
+            },
+        ),
+        after=(guests(*({"vmid": vmid, **GONE} for vmid in (110, 111, 112))),),
+    ),
+    "restore_files": Dance(
+        (
+            {
+                "guest": 101,
+                "volid": None,
+                "source": "backup",
+                "max_age": "1d",
+                "before": "2099-01-01T00:00:00Z",
+                "node": "pve1",
+                "files": ["/drive-scsi0.img.fidx/part/1/"],
+                "dest": "{directory}/restored",
+                "overwrite": False,
+            },
+        ),
+    ),
+    "restore_test": Dance(
+        (
+            {
+                "guests": [101],
+                "count": 1,
+                "every": "1d",
+                "results": "{directory}/results/tests.jsonl",
+                "source": "backup",
+                "node": "pve1",
+                "storage": "tank",
+                "first_vmid": 101,
+                "boot_timeout": 60,
+                "timeout": 60,
+            },
+        ),
+    ),
     "pbs_info": Dance(({}, {"datastores": ["main"], "groups": False}), reads=True),
+    "pbs_export": Dance(
+        (
+            {"dest": "{directory}/exported-pbs.yml", "title": "all of it"},
+            {"dest": "{directory}/exported-pbs.yml", "overwrite": True, "variables": ["pbs_datastores"]},
+        ),
+    ),
 }

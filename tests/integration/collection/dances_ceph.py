@@ -27,12 +27,12 @@ DANCES: dict[str, Dance] = {
     ),
     "ceph_monitors": Dance(
         (
-            {"monitors": [{"node": "pve1", "state": "present"}], "timeout": 60},
+            {"monitors": [{"node": "pve1", "state": "present"}], "replace_lost": True, "timeout": 60},
             {
                 "monitors": [{"node": "pve1"}, {"node": "pve2", "id": "second", "address": "{node2}"}],
                 "allow_even": True,
             },
-            {"monitors": [{"node": "pve1"}], "purge": True},
+            {"monitors": [{"node": "pve1"}], "purge": True, "purge_limit": "100%"},
         )
     ),
     "ceph_managers": Dance(
@@ -40,7 +40,7 @@ DANCES: dict[str, Dance] = {
             {"managers": [{"node": "pve1"}, {"node": "pve2", "id": "standby"}], "timeout": 60},
             {"managers": [{"node": "pve2", "id": "standby", "state": "absent"}]},
             {"managers": [{"node": "pve1"}, {"node": "pve2"}]},
-            {"managers": [{"node": "pve1"}], "purge": True},
+            {"managers": [{"node": "pve1"}], "purge": True, "purge_limit": "100%"},
         )
     ),
     "ceph_osds": Dance(
@@ -65,8 +65,9 @@ DANCES: dict[str, Dance] = {
                     {"node": "*", "devices": {"type": "nvme"}, "osds_per_device": 2, "allow_raid_controller": True},
                 ]
             },
-            {"osds": [{"node": "pve2", "devices": {"model": "SSD-A", "count": 1}}]},
-            {"osds": [{"node": "pve2", "id": 3, "state": "absent", "allow_undersized": False}]},
+            {"osds": [{"node": "pve2", "devices": {"model": "SSD-A", "count": 1}}], "replace_lost": True},
+            {"osds": [{"node": "pve2", "devices": ["/dev/sdc"], "replaces": 3}]},
+            {"osds": [{"node": "pve2", "id": 4, "state": "absent", "allow_undersized": True}]},
         )
     ),
     "ceph_crush": Dance(
@@ -95,9 +96,23 @@ DANCES: dict[str, Dance] = {
                     {"name": "pve1", "type": "host", "location": {"root": "default"}},
                     {"name": "dc1", "type": "datacenter", "state": "absent"},
                 ],
+                "allow_data_movement": True,
                 "rules": [{"name": "sites", "state": "absent"}],
             },
         )
+    ),
+    "ceph_lost_node": Dance(
+        ({**SSH, "nodes": NODES, "node": "pve9", "lost": True, "assume_empty": True},),
+        before=(
+            (
+                "ceph_crush",
+                {
+                    **SSH,
+                    "nodes": NODES,
+                    "buckets": [{"name": "pve9", "type": "host", "location": {"root": "default"}}],
+                },
+            ),
+        ),
     ),
     "ceph_flags": Dance(
         ({"flags": {"noout": True, "noscrub": True}, "timeout": 60}, {"flags": {"noout": False, "noscrub": False}})
@@ -116,7 +131,7 @@ DANCES: dict[str, Dance] = {
                         "target_size": "10G",
                         "target_size_ratio": 0.2,
                         "storage": True,
-                        "allow_undersized": False,
+                        "allow_undersized": True,
                     },
                     {**POOL, "name": "scratch", "state": "present"},
                 ],
@@ -127,7 +142,12 @@ DANCES: dict[str, Dance] = {
         )
     ),
     "ceph_info": Dance(
-        ({"wait_for_health": True, "tolerate": ["POOL_NO_REDUNDANCY"], "timeout": 60},),
+        (
+            {
+                **{"wait_for_health": True, "tolerate": ["POOL_NO_REDUNDANCY"], "tolerate_offline": True},
+                **{"hosts": True, "timeout": 60},
+            },
+        ),
         reads=True,
     ),
 }

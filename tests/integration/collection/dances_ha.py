@@ -7,6 +7,8 @@ from __future__ import annotations
 from .dances import DANCES as BASE
 from .dances import HA_GUESTS, NO_GUESTS, NO_HA, NODES, SSH, UNDER_HA, Dance, Parameters
 
+# a watchdog of a second fires on a machine that is busy
+SCALE = 20
 _FIRST = {name: value for name, value in BASE["cluster"].steps[0].items() if name != "token_coefficient"}
 CLUSTER = (
     ("cluster", _FIRST),
@@ -49,7 +51,8 @@ MOVES: dict[str, Dance] = {
             {**MAINTENANCE, "state": "enabled", "timeout": 60},
             {**MAINTENANCE, "state": "disabled", "wait": True},
         ),
-        after=(NO_HA, NO_GUESTS),
+        # the manager may still balance them
+        after=(("ha_info", {"wait_for_rest": True, "timeout": 300}), NO_HA, NO_GUESTS),
     ),
 }
 
@@ -59,7 +62,11 @@ DANCES: dict[str, Dance] = {
             {"groups": [GROUP]},
             {"groups": [{**GROUP, "nofailback": False, "restricted": False, "comment": "", "nodes": {"pve2": 1}}]},
             {"groups": [{"name": "web", "add_resources": ["vm:103"], "remove_resources": ["vm:101"]}], "wait": False},
-            {"groups": [{"name": "other", "nodes": {"pve1": 0}, "resources": ["vm:101"]}], "purge": True},
+            {
+                "groups": [{"name": "other", "nodes": {"pve1": 0}, "resources": ["vm:101"]}],
+                "purge": True,
+                "purge_limit": "100%",
+            },
             {"groups": [{"name": "other", "state": "absent"}], "timeout": 60},
         ),
         before=CLUSTER,
@@ -79,7 +86,7 @@ DANCES: dict[str, Dance] = {
                 "timeout": 60,
             },
             {"rules": [{"name": "apart", "remove_resources": ["vm:103"], "add_resources": ["vm:102"]}]},
-            {"rules": [], "purge": True},
+            {"rules": [], "purge": True, "purge_limit": "100%"},
         )
     ),
     **MOVES,

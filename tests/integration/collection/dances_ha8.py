@@ -10,13 +10,15 @@ from .dances_ha import CLUSTER, MOVES
 from .dances_ha import DANCES as ON_9
 
 VERSION = "8.4"
+# a watchdog of a second fires on a machine that is busy
+SCALE = 20
 
 DANCES: dict[str, Dance] = {
     "ha_groups": Dance(
         (
             *ON_9["ha_groups"].steps[:3],
             {"groups": [{"name": "empty", "nodes": {"pve1": 0}, "restricted": True}]},
-            {"groups": [], "purge": True},
+            {"groups": [], "purge": True, "purge_limit": "100%"},
         ),
         before=CLUSTER,
     ),

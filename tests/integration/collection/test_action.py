@@ -23,6 +23,23 @@ TASKS: dict[str, dict[str, Any]] = {
         "quorate.pve.storages": {"storages": "{{ wanted }}"},
         "check_mode": True,
     },
+    "secret": {
+        "quorate.pve.storages": {
+            "storages": [
+                {
+                    "storage": "nas",
+                    "type": "cifs",
+                    "server": "192.0.2.9",
+                    "share": "x",
+                    "username": "u",
+                    "password": "very-secret",
+                    "nodes": ["pve9"],
+                }
+            ]
+        },
+        "check_mode": True,
+        "diff": True,
+    },
     "looped": {OPTIONS: {"options": {"max_workers": "{{ item }}"}}, "loop": [2, 3]},
     "asynchronous": {"quorate.pve.cluster_info": {}, "async": 30, "poll": 1},
     "alias": {"quorate.pve.cluster_info": {"api_host": "{{ address }}"}},
@@ -96,12 +113,25 @@ def results(stack_factory: StackFactory, tmp_path_factory: pytest.TempPathFactor
     assert stack.secrets["root_password"] not in done.stdout + done.stderr
     found: dict[str, dict[str, Any]] = json.loads((directory / "results.json").read_text())
     assert "not-the-password" not in str(found)
+    assert "very-secret" not in done.stdout + done.stderr + str(found)
+    assert "pve9 is not a member of the cluster yet" in " ".join((done.stdout + done.stderr).split())
     return found
 
 
 def test_templates_within_templates(results: dict[str, dict[str, Any]]) -> None:
     assert results["nested"]["plan"][0]["fields"]["path"]["after"] == "/srv/scratch"
     assert results["nested"]["plan"][0]["fields"]["content"]["after"] == ["images"]
+
+
+def test_secrets_are_masked_in_plans_and_diffs(results: dict[str, dict[str, Any]]) -> None:
+    shown = results["secret"]
+    assert shown["plan"][0]["fields"]["password"]["after"] == "********"
+    assert shown["diff"]["after"]["storage nas"]["password"] == "********"
+    assert shown["diff"]["after"]["storage nas"]["username"] == "u"
+
+
+def test_warnings_are_told(results: dict[str, dict[str, Any]]) -> None:
+    assert any("pve9 is not a member of the cluster yet" in text for text in results["secret"]["warnings"])
 
 
 def test_a_login_serves_all_tasks_of_a_run(results: dict[str, dict[str, Any]]) -> None:

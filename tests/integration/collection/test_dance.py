@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every module dances on live hosts: what was predicted is what changes, and a second time nothing does.
 
-In the controller's process, and (part of the long tests) as an ordinary module.
+In the controller's process but for the first step and the last one, which are processes of their own; for many minutes
+(soak) as processes of their own throughout.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,107 +22,41 @@ import pytest
 import yaml
 
 from ...stacks import RunningStack, StackFactory
-from .dances import Dance, Parameters
-from .table import by_file, hosts_of, version_of
+from .dances import Dance
+from .stage import Task, connections, fill, places, set_up, tasks
+from .table import NEWEST, by_file, marks_of, on_8, version_of
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
-PATIENCE = 300
-DISKS = [
-    {"size": "32G"},
-    {"size": "64G", "model": "SSD-A", "count": 2},
-    {"size": "128G", "model": "NVME-B", "type": "nvme"},
-]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task of the play and what is expected of it."""
-
-    module: str
-    parameters: Parameters
-    kind: str
-    step: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"{self.module} {self.step} {self.kind}"
-
-
-def tasks(dances: dict[str, Dance]) -> Iterator[Task]:
-    """The whole play: the predicted, the real and the repeated step."""
-    for module, dance in dances.items():
-        for other, parameters in dance.before:
-            yield Task(other, parameters, "prepare")
-        for number, parameters in enumerate(dance.steps):
-            for kind in ("predict", "apply", "apply again"):
-                yield Task(module, parameters, kind, number)
-        for other, parameters in dance.after:
-            yield Task(other, parameters, "tidy up")
-
-
-def fill(value: Any, places: dict[str, str]) -> Any:
-    """Put the stack's addresses into a dance's parameters."""
-    if isinstance(value, str):
-        return value.format(**places)
-    if isinstance(value, list):
-        return [fill(each, places) for each in value]
-    return {key: fill(each, places) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def places(stack: RunningStack, directory: Path) -> dict[str, str]:
-    """What the placeholders of the dances stand for."""
-    found = {"password": str(stack.secrets["root_password"]), "directory": str(directory)}
-    for name in sorted(stack.resolved["hosts"]):
-        if name.startswith("pbs"):
-            found[name] = stack.resolved["hosts"][name]["addresses"]["mgmt"]
-            found[f"pbs_fingerprint{name[3:]}"] = stack.secrets["hosts"][name]["fingerprint"]
-    found |= {name: network["cidr"] for name, network in stack.resolved["networks"].items()}
-    if "witness" in stack.resolved["hosts"]:
-        found["witness"] = stack.resolved["hosts"]["witness"]["addresses"]["mgmt"]
-        found["witness_host_key"] = stack.secrets["hosts"]["witness"]["ssh_host_key"]
-    for number in (1, 2, 3):
-        if f"pve{number}" not in stack.resolved["hosts"]:
-            continue
-        found[f"ssh_host_key{number}"] = stack.secrets["hosts"][f"pve{number}"]["ssh_host_key"]
-        addresses = stack.resolved["hosts"][f"pve{number}"]["addresses"]
-        found[f"node{number}"] = addresses["mgmt"]
-        found[f"link1_{number}"] = addresses["ring1"]
-        found[f"fingerprint{number}"] = stack.secrets["hosts"][f"pve{number}"]["fingerprint"]
-    return found
+PATIENCE = {"1": 300, "0": 800}
+"""Seconds for a play: in process, and with a process for each task."""
+ALONE = {"lock": False, "restore_point": False}
 
 
 def play(stack: RunningStack, directory: Path, dances: dict[str, Dance]) -> list[dict[str, Any]]:
     """One play that dances all of them and writes down what each task returned."""
     here = places(stack, directory)
-    connection = {
-        "api_hosts": [here["node1"]],
-        "api_password": here["password"],
-        "api_fingerprints": [here["fingerprint1"]],
-        "api_trust_file": str(directory / "trust.json"),
-    }
-    backup = {
-        "api_hosts": [here.get("pbs1", "")],
-        "api_password": here["password"],
-        "api_fingerprints": [value for name, value in here.items() if name.startswith("pbs_fingerprint")],
-    }
+    connection, backup = connections(here, directory)
     steps: list[dict[str, Any]] = []
     for index, task in enumerate(tasks(dances)):
         steps.append(
             {
                 "name": task.name,
+                **({"environment": {"QUORATE_IN_PROCESS": "0"}} if task.ordinary else {}),
                 f"quorate.pve.{task.module}": fill(task.parameters, here),
                 "check_mode": task.kind.startswith("predict"),
                 "diff": True,
                 "register": f"result_{index}",
             }
         )
-    names = ", ".join(f"result_{index}" for index in range(len(steps)))
+    names = ", ".join(f"result_{number}" for number in range(index + 1))
     steps.append({"copy": {"content": f"{{{{ [{names}] | to_json }}}}", "dest": str(directory / "results.json")}})
     return [
         {
             "hosts": "all",
             "gather_facts": False,
+            # as in a whole run: every module shows its plan before it writes, and what it did is written down
+            "vars": {"_pve_run": {"target": "dance", "directory": str(directory), **ALONE}},
             "module_defaults": {"group/quorate.pve.all": connection, "group/quorate.pve.pbs": backup},
             "tasks": steps,
         }
@@ -135,29 +71,27 @@ class Danced:
     tasks: list[Task]
     results: list[dict[str, Any]]
     output: str
+    trail: list[dict[str, Any]]
+    written: list[int]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param((file, switch), id=f"{file} {words}", marks=marks)
-        for file in by_file()
-        for switch, words, marks in (("1", "in process", ()), ("0", "as ordinary modules", pytest.mark.long))
-    ],
-)
+def ways() -> Iterator[Any]:
+    """Every file of dances: in process, as processes, and with the older release if it says nothing of releases."""
+    for file in by_file():
+        yield pytest.param((file, "1", ""), id=f"{file} in process", marks=marks_of(file))
+        yield pytest.param((file, "0", ""), id=f"{file} as ordinary modules", marks=pytest.mark.soak)
+        if version_of(file) == NEWEST and any(dance.steps for dance in on_8(file).values()):
+            yield pytest.param((file, "1", "8.4"), id=f"{file} on 8.4", marks=pytest.mark.soak)
+
+
+@pytest.fixture(scope="module", params=list(ways()))
 def danced(
     request: pytest.FixtureRequest, stack_factory: StackFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> Danced:
     """All tasks with their results, and what the run printed."""
-    file, switch = request.param
-    dances = by_file()[file]
-    pve = {"kind": "pve", "version": version_of(file), "disks": DISKS}
-    hosts: dict[str, Any] = {f"pve{number}": pve for number in range(1, hosts_of(file) + 1)}
-    if file == "dances":
-        hosts["witness"] = {"kind": "witness"}
-    if file == "dances_backup":
-        hosts |= {f"pbs{number}": {"kind": "pbs", "version": "4.0", "disks": DISKS[:1]} for number in (1, 2)}
-    stack = stack_factory(hosts, scale=50, networks={"mgmt": {}, "ring1": {}})
+    file, switch, version = request.param
+    dances = on_8(file) if version else by_file()[file]
+    stack = set_up(file, stack_factory, version)
     directory = tmp_path_factory.mktemp("dance")
     playbook = directory / "dance.yml"
     playbook.write_text(yaml.safe_dump(play(stack, directory, dances), sort_keys=False))
@@ -167,16 +101,26 @@ def danced(
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
         "QUORATE_IN_PROCESS": switch,
+        "WRITTEN_STACK": str(stack.dir),
+        "WRITTEN_FILE": str(directory / "written.json"),
     }
     command = [BIN / "ansible-playbook", "-i", "localhost,", "-c", "local", str(playbook)]
     command += ["-e", f"ansible_python_interpreter={sys.executable}"]
     done = subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=PATIENCE[switch], check=False
     )
+    stack.down()  # the next file of dances has its own
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    trail = directory / "audit.jsonl"
     return Danced(
-        dances, list(tasks(dances)), json.loads((directory / "results.json").read_text()), done.stdout + done.stderr
+        dances,
+        list(tasks(dances)),
+        json.loads((directory / "results.json").read_text()),
+        done.stdout + done.stderr,
+        [json.loads(line) for line in trail.read_text().splitlines()] if trail.exists() else [],
+        json.loads((directory / "written.json").read_text()),
     )
 
 
@@ -197,6 +141,29 @@ def test_what_is_predicted_is_what_is_done(danced: Danced) -> None:
         assert predicted.get("diff") == done.get("diff"), task.name
 
 
+def test_what_was_done_is_in_the_audit_trail(danced: Danced) -> None:
+    """Every change, by its module, once, in the order of the tasks; and nothing of check mode.
+
+    What is written without a change, such as fetching lists of packages, is an entry without any.
+    """
+    done = [
+        (task.module, result["plan"])
+        for task, result in zip(danced.tasks, danced.results, strict=True)
+        if task.kind != "predict" and result.get("plan")
+    ]
+    assert [(entry["module"], entry["changes"]) for entry in danced.trail if entry["changes"]] == done
+
+
+def test_in_check_mode_the_servers_see_nothing_but_reads(danced: Danced) -> None:
+    predicted = [task for task in danced.tasks if task.kind == "predict"]
+    counts = danced.written
+    assert len(counts) == 2 * len(predicted)
+    pairs = zip(predicted, counts[::2], counts[1::2], strict=True)
+    assert [task.name for task, before, after in pairs if before != after] == []
+    if not all(dance.reads for dance in danced.dances.values()):
+        assert counts[-1] > 0
+
+
 def test_no_secret_is_printed_and_nothing_warned_about(danced: Danced) -> None:
     output = danced.output
     assert "WARNING" not in output
@@ -208,3 +175,20 @@ def test_repetitions_make_few_calls(danced: Danced) -> None:
     for task, result in of(danced, "apply again"):
         if task.module in ("storages", "replication_jobs", "ha_resources", "ha_rules", "cluster_options"):
             assert result["calls"] <= (4 if result.get("api") == "groups" else 2), task.name
+
+
+OF_ANSIBLE = {"changed", "diff", "failed", "invocation", "warnings", "deprecations", "unknown", "ansible_facts"}
+
+
+def test_what_is_returned_is_documented(danced: Danced) -> None:
+    """All that a module says it returns, and nothing else. `unknown` is check mode's; who only reads plans nothing."""
+    wrong = []
+    for task, result in zip(danced.tasks, danced.results, strict=True):
+        path = ROOT / "plugins" / "modules" / f"{task.module}.py"
+        documented = yaml.safe_load(re.search(r'RETURN = r"""(.*?)"""', path.read_text("utf-8"), re.DOTALL)[1])
+        promised = {name for name, words in documented.items() if words["returned"] in ("always", "success")}
+        there = {name for name in result if not name.startswith("_")} - OF_ANSIBLE
+        there -= set() if result.get("plan") or "plan" in documented else {"plan"}
+        wrong += [f"{task.name}: no {name}" for name in sorted(promised - set(result))]
+        wrong += [f"{task.name}: {name} is not documented" for name in sorted(there - set(documented))]
+    assert not wrong

@@ -87,16 +87,34 @@ def test_leave(site: Site) -> None:
     site.stack.power("off", "pve3")
     client = site.client()
     wait_until(lambda: not all(each.get("online", 1) for each in client.get("/cluster/status")))
-    expected = ["update nodes of storage there", "delete member pve3", "delete leftovers of pve3"]
-    predicted = member(site, state="absent", trim=["storages"], check=True)
+    # marked for removal, which its scheduler never gets to without the target
+    with site.shell("pve1") as shell:
+        shell.append("/etc/pve/replication.cfg", "local: 100-0\n\ttarget pve3\n\tremove_job full\n")
+    client.post("/cluster/firewall/ipset", {"name": "servers"})
+    client.post("/cluster/firewall/ipset/servers", {"cidr": site.address("pve3")})
+    devices = [f"node={name},path=0000:01:00.0,id=8086:1533" for name in ("pve2", "pve3")]
+    client.post("/cluster/mapping/pci", {"id": "card", "map": devices})
+    kept = member(site, state="absent", trim=["storages"])
+    assert "replication jobs use pve3 (100-0)" in kept["msg"], kept
+    gone_too = ["storages", "replication", "firewall", "mappings"]
+    expected = [
+        "update nodes of storage there",
+        "delete entry replication job 100-0",
+        "update nodes of pci mapping card",
+    ]
+    expected += [f"delete entry {site.address('pve3')} in IP set servers"]
+    expected += ["delete member pve3", "delete leftovers of pve3"]
+    predicted = member(site, state="absent", trim=gone_too, check=True)
     assert good(predicted) == expected
-    result = member(site, state="absent", trim=["storages"])
+    result = member(site, state="absent", trim=gone_too)
     assert good(result) == expected
     assert result["plan"] == predicted["plan"]
     assert result["warnings"] == ["HA rule web still names pve3 (pve2:2,pve3:1)"]
     assert good(member(site, state="absent", trim=["storages", "ha"])) == ["update nodes of HA rule web"]
     assert good(member(site, state="absent", trim=["storages", "ha"])) == []
     assert client.get("/storage/there")["nodes"] == "pve2"
+    assert client.get("/cluster/mapping/pci/card")["map"] == devices[:1]
+    assert client.get("/cluster/replication") == client.get("/cluster/firewall/ipset/servers") == []
     assert {node["name"] for node in client.get("/cluster/config/nodes")} == {"pve1", "pve2"}
     with site.shell("pve1") as shell:
         assert shell.list("/etc/pve/nodes") == ["pve1", "pve2"]

@@ -89,6 +89,7 @@ class Script:
         answer._content = json.dumps(body).encode() if body else b""
         if step.text is not None:
             answer._content = step.text.encode()
+        answer._content_consumed = True
         return answer
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.quorate.pve.plugins.module_utils._dialect import PBS
@@ -98,7 +98,7 @@ def test_namespaces_are_built_from_above_and_taken_down_from_below(run: Any) -> 
         post("/admin/datastore/main/namespace", "a/b", name="b", parent="a"),
         get("/admin/datastore/main/namespace", [{"ns": ""}, {"ns": "a"}, {"ns": "a/b"}]),
     ]
-    result = run("pbs_namespaces", steps, namespaces=[{"store": "main", "ns": "/a/b"}], purge=True)
+    result = run("pbs_namespaces", steps, namespaces=[{"store": "main", "ns": "/a/b"}], purge=True, purge_limit="100%")
     assert len(result["plan"]) == 4, result
 
 
@@ -182,6 +182,14 @@ class TestRemotes:
         assert "Nothing was changed" in result["msg"]
         assert "geheim" not in result["msg"]
 
+    def test_what_an_earlier_step_would_change_is_unknown_in_check_mode(self, run: Any) -> None:
+        refused = Step("GET", "/version", None, None, 401, "Unauthorized", host="192.0.2.102", text="no")
+        shown = {"name": "first", "host": "192.0.2.102", "auth-id": TOKEN}
+        steps = [get("/config/remote", [shown]), refused]
+        result = run("pbs_remotes", steps, check=True, remotes=[REMOTE], update_secrets=True)
+        assert result["changed"], result
+        assert "192.0.2.102 does not accept the API token" in result["unknown"][0]
+
     def test_a_good_one_is_made_with_the_secret_of_the_file(self, run: Any, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("aus-der-datei\n")
         sent = {"name": "first", "host": "192.0.2.102", "auth-id": TOKEN, "password": "aus-der-datei"}
@@ -262,9 +270,10 @@ class TestBackup:
     """Backups of guests now, those that have none that is young enough."""
 
     GUESTS = get("/cluster/resources", [{"vmid": 101, "node": "pve1"}, {"vmid": 102, "node": "pve2"}], type="vm")
+    STORAGES: ClassVar = [{"storage": "backup", "type": "pbs", "content": "backup"}]
     LOOK = (
-        get("/storage", [{"storage": "backup"}]),
-        get("/storage/backup", {"type": "pbs", "content": "backup"}),
+        get("/storage", STORAGES),
+        get("/storage", STORAGES),
         get("/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "offline"}]),
     )
     TIME = get("/nodes/pve1/time", {"time": 10_000})

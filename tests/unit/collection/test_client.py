@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import urllib3
-from ansible_collections.quorate.pve.plugins.module_utils import _client
+from ansible_collections.quorate.pve.plugins.module_utils import _client, _http
 from ansible_collections.quorate.pve.plugins.module_utils._errors import (
     ApiError,
     ConnectError,
@@ -19,6 +20,7 @@ from ansible_collections.quorate.pve.plugins.module_utils._errors import (
     TaskError,
     WaitError,
 )
+from ansible_collections.quorate.pve.plugins.module_utils._parallel import side_by_side
 from ansible_collections.quorate.pve.plugins.module_utils._tasks import wait_for_task
 from ansible_collections.quorate.pve.plugins.module_utils._tickets import TicketStore
 from ansible_collections.quorate.pve.plugins.module_utils._wait import wait_until
@@ -120,6 +122,31 @@ def test_the_next_host_takes_over(client: Any, script: Any) -> None:
     assert api.host == "192.0.2.12"
 
 
+def test_a_host_that_is_gone_is_given_up_alone(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls from several threads find out at once; those that are late must not take its successor for the dead one."""
+    together = threading.Barrier(3)
+    asked: list[str] = []
+
+    class Session:
+        def request(self, _method: str, url: str, **_more: Any) -> requests.Response:
+            asked.append(str(urllib3.util.parse_url(url).host))
+            if asked[-1] == "192.0.2.11":
+                together.wait(60)
+                raise unreachable()
+            answer = requests.Response()
+            answer.status_code, answer._content = 200, b'{"data": 1}'
+            return answer
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(_http, "open_session", lambda context: Session())
+    api = client(hosts=("192.0.2.11", "192.0.2.12"))
+    assert side_by_side(api.get, ["/a", "/b", "/c"]) == [1, 1, 1]
+    assert sorted(asked) == ["192.0.2.11"] * 3 + ["192.0.2.12"] * 3
+    assert api.host == "192.0.2.12"
+
+
 def test_nobody_there(client: Any, script: Any) -> None:
     script(broken("POST", "/x", unreachable()), broken("POST", "/x", unreachable()))
     with pytest.raises(ConnectError, match=r"192\.0\.2\.11:8006: Connection refused; .*192\.0\.2\.12:8006"):
@@ -142,6 +169,14 @@ def test_an_error_says_everything_the_server_said(client: Any, script: Any) -> N
         api.put("/x")
     with pytest.raises(ApiError, match="Only root@pam with its password"):
         api.get("/y")
+
+
+def test_a_setting_of_another_version_is_named_as_the_option_is(client: Any, script: Any) -> None:
+    unknown = "property is not defined in schema and the schema does not allow additional properties"
+    errors = {"token-coefficient": unknown, "nodeid": "value must have a minimum value of 1"}
+    script(refused("POST", "/cluster/config", 400, "Parameter verification failed.", errors=errors))
+    with pytest.raises(ApiError, match=r"This server is of a version without token_coefficient: leave that out\.$"):
+        client().post("/cluster/config")
 
 
 def test_no_credentials() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quorate.pve.plugins.module_utils import _join, _preflight
+from ansible_collections.quorate.pve.plugins.module_utils import _join, _preflight, _progress
 from ansible_collections.quorate.pve.plugins.module_utils._errors import ConnectError, TrustError
 
 from .scripted import Step, get, post, refused
@@ -148,6 +148,36 @@ def test_a_join_is_followed_at_the_member(run: Any, shown: list[str | None], tmp
     assert "'p'" not in str(result)
 
 
+def test_a_join_tells_what_it_does(
+    run: Any, shown: list[str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown[:] = [OLD, NEW, NEW, NEW]
+    told: list[str] = []
+    monkeypatch.setattr(_progress, "listener", told.append)
+    monkeypatch.setattr(_progress, "QUIET", 0.0)
+    version, log = get("/nodes/pve2/version", {}), f"/nodes/pve2/tasks/{JOIN}/log"
+    steps = [
+        LOGIN,
+        status("c1", "pve1"),
+        *JOINER,
+        POST_JOIN,
+        ended(JOIN, None),
+        get(log, [{"n": 1, "t": "Request addition of this node"}], limit=0),
+        status("c1", "pve1", known=("pve2",), quorate=0),
+        refused("GET", f"/nodes/pve2/tasks/{JOIN}/status", 401, "Authentication failed!"),
+        status("c1", "pve1", "pve2"),
+        config("pve1", "pve2"),
+        ended(JOIN, "OK"),
+        # the rest of the log, through the member
+        get(log, [{"n": 2, "t": "successfully joined"}], limit=0, start=1),
+        *[step for _ in range(4) for step in (version, NODES)],
+        NODES,
+    ]
+    assert run("cluster_member", steps, **MEMBER, api_trust_file=str(tmp_path / "trust.json"))["changed"]
+    assert ["Request addition" in told[0], "successfully joined" in told[1]] == [True, True]
+    assert "clusterjoin" in told[0]
+
+
 def test_a_join_that_fails_says_why(run: Any, shown: list[str | None]) -> None:
     log = [{"n": 1, "t": "* this host already contains virtual guests"}, {"n": 2, "t": "TASK ERROR: x"}]
     steps = [
@@ -231,15 +261,30 @@ def test_before_the_cluster_exists(run: Any, shown: Any) -> None:
     )
 
 
-def test_the_cluster_in_figures(run: Any) -> None:
+@pytest.mark.parametrize(
+    ("witness", "votes"),
+    [
+        ({}, {"expected": 2, "present": 1, "quorum": 2, "witness": 0}),
+        (
+            {"Algorithm": "Fifty-Fifty split", "State": "Connected"},
+            {"expected": 3, "present": 2, "quorum": 2, "witness": 1},
+        ),
+        (
+            {"Algorithm": "Fifty-Fifty split", "State": "Connect failed"},
+            {"expected": 3, "present": 1, "quorum": 2, "witness": 1},
+        ),
+    ],
+)
+def test_the_cluster_in_figures(run: Any, witness: dict[str, str], votes: dict[str, int]) -> None:
     steps = [
         status("c1", "pve1", known=("pve2",)),
         config("pve1", "pve2"),
+        get("/cluster/config/qdevice", witness),
         get("/cluster/config/totem", {"token_coefficient": "125"}),
         get("/version", {"version": "9.2.11"}),
     ]
     result = run("cluster_info", steps)
-    assert result["votes"] == {"expected": 2, "present": 1, "quorum": 2}
+    assert result["votes"] == votes
     assert [(node["name"], node["online"]) for node in result["nodes"]] == [("pve1", True), ("pve2", False)]
     assert result["links"] == [0]
 

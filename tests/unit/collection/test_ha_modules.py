@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +74,20 @@ def test_a_purge_of_groups_spares_other_rules(run: Any) -> None:
     assert not run("ha_groups", steps, groups=[], purge=True)["changed"]
 
 
+def test_the_rule_that_a_group_became_is_the_rule_of_its_name(run: Any) -> None:
+    wanted = [{"name": "web", "nodes": {"pve1": 0}, "resources": ["vm:101"]}]
+    became = get("/cluster/ha/rules", [{**WEB, "comment": "Generated from HA group 'web'."}])
+    assert not run("ha_rules", [became], rules=wanted, purge=True)["changed"]
+    changed = [
+        became,
+        NODES,
+        put("/cluster/ha/rules/ha-group-web", None, type="node-affinity", nodes="pve1,pve2"),
+        get("/cluster/ha/rules", [{**WEB, "nodes": "pve1,pve2"}]),
+    ]
+    wanted[0]["nodes"] = {"pve1": 0, "pve2": 0}
+    assert run("ha_rules", changed, rules=wanted, wait=False)["changed"]
+
+
 def test_single_members(run: Any) -> None:
     apart = {"rule": "apart", "type": "resource-affinity", "affinity": "negative", "resources": "vm:1,vm:2"}
     steps = [
@@ -107,9 +123,23 @@ def test_a_changed_rule_is_awaited_until_the_manager_has_acted(run: Any) -> None
     assert run("ha_rules", steps, rules=[{"name": "web", "nodes": {"pve2": 0}}])["changed"]
 
 
+VERSIONS = [get(f"/nodes/{node}/version", {"version": "9.2.11"}) for node in ("pve1", "pve2")]
+
+
+@pytest.fixture(autouse=True)
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script knows one order only."""
+    path = "ansible_collections.quorate.pve.plugins.module_utils._releases.side_by_side"
+    monkeypatch.setattr(path, lambda work, items: [work(item) for item in items])
+
+
 def guest(node: str = "pve1", running: bool = True) -> Step:
     row = {"vmid": 101, "node": node, "type": "qemu", "status": "running" if running else "stopped"}
     return get("/cluster/resources", [row], type="vm")
+
+
+def current(running: bool = True) -> Step:
+    return get("/nodes/pve1/qemu/101/status/current", {"status": "running" if running else "stopped"})
 
 
 def test_a_move_that_a_rule_forbids_is_refused_beforehand(run: Any) -> None:
@@ -117,7 +147,9 @@ def test_a_move_that_a_rule_forbids_is_refused_beforehand(run: Any) -> None:
     steps = [
         guest(),
         NODES,
+        current(),
         status(1, ("vm:101", "pve1", "started")),
+        *VERSIONS,
         get("/nodes/pve1/qemu/101/migrate", {"not_allowed_nodes": blocking, "local_disks": []}, target="pve2"),
     ]
     assert run("guest_migration", steps, guest=101, target="pve2")["msg"] == (
@@ -126,13 +158,31 @@ def test_a_move_that_a_rule_forbids_is_refused_beforehand(run: Any) -> None:
     )
 
 
+def test_whether_a_guest_runs_is_asked_of_its_node(run: Any) -> None:
+    upid = "UPID:pve1:000004D2:0000162E:655F1A2B:qmigrate:101:root@pam:"
+    steps = [
+        guest(running=False),
+        NODES,
+        current(running=True),
+        status(1),
+        *VERSIONS,
+        get("/nodes/pve1/qemu/101/migrate", {"local_disks": []}, target="pve2"),
+        post("/nodes/pve1/qemu/101/migrate", upid, target="pve2", online=1),
+        get(f"/nodes/pve1/tasks/{upid}/status", {"status": "stopped", "exitstatus": "OK"}),
+        get(f"/nodes/pve1/tasks/{upid}/log", [], limit=0),
+    ]
+    assert run("guest_migration", steps, guest=101, target="pve2")["changed"]
+
+
 def test_a_move_by_hand_tells_how_long_the_guest_was_held(run: Any) -> None:
     upid = "UPID:pve1:000004D2:0000162E:655F1A2B:qmigrate:101:root@pam:"
     log = [{"n": 1, "t": "average migration speed: 512.0 MiB/s - downtime 43 ms"}, {"n": 2, "t": "TASK OK"}]
     steps = [
         guest(),
         NODES,
+        current(),
         status(1),
+        *VERSIONS,
         get("/nodes/pve1/qemu/101/migrate", {"local_disks": []}, target="pve2"),
         post("/nodes/pve1/qemu/101/migrate", upid, target="pve2", online=1),
         get(f"/nodes/pve1/tasks/{upid}/status", {"status": "stopped", "exitstatus": "OK"}),
@@ -141,6 +191,29 @@ def test_a_move_by_hand_tells_how_long_the_guest_was_held(run: Any) -> None:
     result = run("guest_migration", steps, guest=101, target="pve2")
     assert (result["changed"], result["pause_ms"]) == (True, 43)
     assert run("guest_migration", [guest("pve2"), NODES], guest=101, target="pve2")["changed"] is False
+
+
+def test_a_move_under_way_is_not_back_yet(run: Any, tmp_path: Path) -> None:
+    """It goes on without the run that began it, and ends elsewhere."""
+    note = tmp_path / "note.json"
+    deed = {"vmid": 101, "kind": "qemu", "did": "migrate", "target": "pve2"}
+    note.write_text(json.dumps({"node": "pve1", "guests": [deed]}))
+    manager = get("/cluster/ha/status/manager_status", {"manager_status": {"node_status": {"pve1": "online"}}})
+    for lock, expected in (({"lock": "migrate"}, ["guest 101"]), ({}, [])):
+        now = get("/nodes/pve1/qemu/101/status/current", {"status": "running", **lock})
+        steps = [NODES, manager, guest(), now]
+        result = run("node_maintenance", steps, check=True, node="pve1", state="disabled", note=str(note))
+        assert [change["object"] for change in result["plan"]] == expected
+
+
+def test_none_of_has_guests_can_be_left(run: Any) -> None:
+    services = {"vm:101": {"state": "started", "node": "pve1"}, "ct:102": {"state": "stopped", "node": "pve1"}}
+    document = {"manager_status": {"node_status": {"pve1": "online"}, "service_status": services}}
+    steps = [NODES, get("/cluster/ha/status/manager_status", document)]
+    assert run("node_maintenance", steps, node="pve1", guests={"101": "leave", "102": "leave"})["msg"] == (
+        "guests: vm:101 cannot be left: HA leaves nothing on a node in maintenance. Say migrate or shutdown for it, or"
+        " have HA ignore it (ha_resources)."
+    )
 
 
 def test_no_maintenance_while_disarmed(run: Any) -> None:
@@ -163,14 +236,28 @@ def test_maintenance_is_awaited_though_it_was_asked_for_before(run: Any) -> None
     steps = [
         NODES,
         manager("online", "pve1"),
+        get("/access/permissions", {"/vms": {"VM.Audit": 1}}),
         manager("online", "pve1"),
         manager("maintenance", "pve1"),
         manager("maintenance", "pve2"),
         status(1, ("vm:101", "pve2", "started")),
-        guest("pve2"),
+        *(get(f"/nodes/pve1/{kind}", []) for kind in ("qemu", "lxc")),
     ]
     result = run("node_maintenance", steps, node="pve1")
     assert (result["changed"], result["state"], result["guests_left"]) == (False, "maintenance", [])
+
+
+def test_who_is_on_the_way_back_is_waited_for(run: Any) -> None:
+    """The manager forgets with the order to return where a service came from (facts §7.7)."""
+
+    def manager(**service: str) -> Step:
+        document = {"node_status": {"pve1": "online"}, "service_status": {"vm:101": service}}
+        return get("/cluster/ha/status/manager_status", {"manager_status": document})
+
+    on_the_way = manager(state="migrate", node="pve2", target="pve1")
+    steps = [NODES, *[on_the_way] * 4, manager(state="started", node="pve1")]
+    result = run("node_maintenance", steps, node="pve1", state="disabled")
+    assert (result["state"], result["warnings"]) == ("online", [])
 
 
 def test_what_rules_keep_away_does_not_hold_up_the_end_of_maintenance(run: Any) -> None:

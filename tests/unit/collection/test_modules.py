@@ -32,7 +32,7 @@ RESOURCES = [{"sid": "vm:101", "state": "started", "type": "vm"}, {"sid": "vm:10
 RULES = [{"rule": "web", "type": "node-affinity", "nodes": "pve1:2,pve2", "resources": "vm:102,vm:101", "strict": 0}]
 GUESTS = get(
     "/cluster/resources",
-    [{"vmid": 101, "type": "qemu", "node": "pve1", "name": "web", "status": "unknown"}],
+    [{"vmid": 101, "type": "qemu", "node": "pve1", "name": "web", "status": "running"}],
     type="vm",
 )
 CONFIG = {"name": "web", "memory": "2048", "cores": 2, "scsi0": "tank:vm-101-disk-0,size=4G", "tags": "a;b"}
@@ -200,7 +200,9 @@ def test_a_job_gets_the_lowest_free_number(run: Any) -> None:
 def test_a_job_that_was_turned_round_is_still_the_one(run: Any) -> None:
     turned = [{**JOBS[0], "target": "pve1", "source": "pve2"}, {**JOBS[1], "source": "pve2"}]
     wanted = [{"guest": 104, "target": "pve2", "rate": 50}, {"guest": 104, "target": "pve3"}]
-    assert not run("replication_jobs", [get("/cluster/replication", turned)], jobs=wanted, purge=True)["changed"]
+    assert not run(
+        "replication_jobs", [get("/cluster/replication", turned)], jobs=wanted, purge=True, purge_limit="100%"
+    )["changed"]
 
 
 def test_a_job_that_is_leaving_is_gone_and_is_waited_for(run: Any) -> None:
@@ -241,6 +243,25 @@ def current(*services: dict[str, Any]) -> Step:
     return get("/cluster/ha/status/current", [quorum, master, lrm, *services])
 
 
+def test_a_copy_on_an_offline_node_is_not_waited_for(run: Any) -> None:
+    jobs = [{**JOBS[0], "id": f"104-{number}", "guest": 104, "source": "pve1"} for number in (0, 1)]
+    jobs[0]["target"], jobs[1]["target"] = "pve2", "pve3"
+    states = [{**jobs[0], "last_sync": 1}, {**jobs[1], "last_sync": 0, "fail_count": 5, "error": "no route to host"}]
+    steps = [
+        get("/cluster/replication", jobs),
+        get("/cluster/replication", jobs),
+        get("/nodes/pve1/replication", states),
+        get("/nodes", [{"node": name, "status": "online"} for name in ("pve1", "pve2")] + [AWAY]),
+    ]
+    wanted = [{"guest": 104, "target": name, "schedule": jobs[0].get("schedule")} for name in ("pve2", "pve3")]
+    result = run("replication_jobs", steps, jobs=wanted, wait=True)
+    assert not result.get("failed"), result
+    assert result["warnings"] == ["replication job 104-1 is not waited for: pve3 is offline"]
+
+
+AWAY = {"node": "pve3", "status": "offline"}
+
+
 def test_a_resource_is_waited_for_until_the_text_says_so(run: Any) -> None:
     after = [{**RESOURCES[0], "state": "stopped"}]
     steps = [
@@ -252,7 +273,9 @@ def test_a_resource_is_waited_for_until_the_text_says_so(run: Any) -> None:
         current(service("vm:101", "request_stop", "stopped")),
         current(service("vm:101", "stopped", "stopped")),
     ]
-    assert run("ha_resources", steps, resources=[{"sid": "vm:101", "state": "stopped"}], purge=True)["changed"]
+    assert run(
+        "ha_resources", steps, resources=[{"sid": "vm:101", "state": "stopped"}], purge=True, purge_limit="100%"
+    )["changed"]
 
 
 def test_a_resource_in_error_ends_the_wait(run: Any) -> None:
@@ -322,7 +345,7 @@ def test_a_server_without_rules_gets_groups(run: Any) -> None:
         get("/cluster/ha/groups", []),
         get("/cluster/ha/resources", RESOURCES),
     ]
-    assert run("ha_rules", steps, rules=[], purge=True, wait=False)["changed"]
+    assert run("ha_rules", steps, rules=[], purge=True, purge_limit="100%", wait=False)["changed"]
     apart = [{"name": "x1", "type": "resource-affinity", "affinity": "negative", "resources": ["vm:1", "vm:2"]}]
     assert "know no resource affinity" in run("ha_rules", [no_rules], rules=apart)["msg"]
 
@@ -385,6 +408,22 @@ def test_an_unchanged_guest_is_a_list_and_its_configuration(run: Any) -> None:
         {"vmid": 101, "node": "pve2", "memory": 2048, "disks": {"scsi0": "tank:4"}, "tags": ["b", "a"], "started": True}
     ]
     assert not run("guests", steps, guests=wanted)["changed"]
+
+
+def test_a_guest_on_an_offline_node_is_left_as_it_is(run: Any) -> None:
+    there = [
+        {"vmid": 101, "type": "qemu", "node": "pve1", "status": "running"},
+        {"vmid": 103, "type": "qemu", "node": "pve3", "status": "unknown"},
+    ]
+    steps = [
+        get("/cluster/resources", there, type="vm"),
+        get("/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve3", "status": "offline"}]),
+        get("/nodes/pve1/qemu/101/config", CONFIG),
+    ]
+    wanted = [{"vmid": 101, "memory": 2048}, {"vmid": 103, "memory": 4096, "started": True}]
+    result = run("guests", steps, guests=wanted)
+    assert not result["changed"], result
+    assert "guests[1] (103): it is on pve3, which is offline, and is left as it is" in result["warnings"]
 
 
 def test_a_guest_is_changed_where_it_is(run: Any) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.quorate.pve.plugins.module_utils._machine import (
 from ansible_collections.quorate.pve.plugins.module_utils._paths import Measured, Path, parse_ping, paths_between
 from ansible_collections.quorate.pve.plugins.module_utils._preflight_checks import CHECKS, judge
 from ansible_collections.quorate.pve.plugins.module_utils._preflight_look import Finding, Look, Site, Wishes
+from ansible_collections.quorate.pve.plugins.module_utils._preflight_promised import links_there, pending
 from ansible_collections.quorate.pve.plugins.module_utils._site_votes import CHECKS as NAMES
 
 GIB = 2**30
@@ -209,3 +210,41 @@ def test_what_commands_print() -> None:
     assert parse_watchdog("#WATCHDOG_MODULE=ipmi_watchdog\n") == "softdog"
     assert parse_watchdog("WATCHDOG_MODULE=iTCO_wdt\n") == "iTCO_wdt"
     assert parse_hosts("10.0.0.1 STREAM pve1\n10.0.0.1 DGRAM\n10.0.0.1 RAW\n") == [["10.0.0.1", "STREAM", "pve1"]]
+
+
+def fresh(number: int, links: dict[int, str], has: list[str]) -> Look:
+    """A node that answers and has these addresses only."""
+    node = {"name": f"pve{number}", "address": f"10.0.0.1{number}", "where": f"pve{number}"}
+    made = Look({**node, "links": [{"number": at, "address": address} for at, address in links.items()]})
+    made.networks = [{"iface": f"nic{index}", "cidr": f"{address}/24"} for index, address in enumerate(has)]
+    made.machine = machine(number, interfaces=[interface(f"nic{index}", each) for index, each in enumerate(has)])
+    return made
+
+
+PROMISES = [
+    {"node": "*", "name": "bond0", "type": "bond", "bond_slaves": ["nic1", "nic2"]},
+    {"node": "*", "name": "bond0.20", "type": "vlan", "cidrs": {"pve1": "10.1.0.11/24", "pve2": "10.1.0.12/24"}},
+    {"node": "pve2", "name": "bond0.20", "type": "vlan", "cidr": "10.9.0.12/24"},
+]
+
+
+def test_an_address_that_is_about_to_be_made_is_looked_at_later() -> None:
+    """What is said of pve2 alone wins over what is said of all: it is promised another address than its link has."""
+    looks = [
+        fresh(number, {0: f"10.0.0.1{number}", 1: f"10.1.0.1{number}"}, [f"10.0.0.1{number}"]) for number in (1, 2)
+    ]
+    network = {"name": "migration", "cidr": "10.1.0.0/24"}
+    site = Site("c", looks, None, Wishes(interfaces=PROMISES, networks=[network]), [])
+    said = [(each.severity, each.check, each.node) for each in judge(site, {}) if each.check in ("links", "speed")]
+    assert said == [("error", "links", "pve2"), ("error", "speed", "pve2"), ("info", "links", "pve1")]
+    to_come = {"node": "pve1", "address": "10.1.0.11", "interface": "bond0.20"}
+    assert pending(site) == [{**to_come, "on": "link 1"}, {**to_come, "on": "migration network"}]
+
+
+def test_nothing_is_measured_on_a_link_that_is_still_to_be_made() -> None:
+    before = fresh(1, {0: "10.0.0.11", 1: "10.1.0.11"}, ["10.0.0.11"])
+    assert [link["number"] for link in links_there(before, PROMISES)["links"]] == [0]
+    assert [link["number"] for link in links_there(before, [])["links"]] == [0, 1]
+    made = fresh(1, {0: "10.0.0.11", 1: "10.1.0.11"}, ["10.0.0.11", "10.1.0.11"])
+    assert [link["number"] for link in links_there(made, PROMISES)["links"]] == [0, 1]
+    assert pending(Site("c", [made], None, Wishes(interfaces=PROMISES))) == []

@@ -25,6 +25,8 @@ from ansible_collections.quorate.pve.plugins.module_utils._plan import MASK, dif
 from ansible_collections.quorate.pve.plugins.module_utils._spec import Field, Spec
 from ansible_collections.quorate.pve.plugins.module_utils._trust import (
     PinnedContext,
+    accepted_fingerprints,
+    expect_trust,
     normalise_fingerprint,
     read_trust_file,
     record_trust,
@@ -264,6 +266,16 @@ def test_the_trust_file(tmp_path: Path) -> None:
     assert record_trust(path, "192.0.2.13", "pve3", shown)
     assert read_trust_file(path) == {"192.0.2.12": shown, "192.0.2.13": shown}
     assert not record_trust(None, "192.0.2.12", "pve2", shown)
+    # what it may show soon is accepted beside what it shows, until that is known
+    coming = normalise_fingerprint("cd" * 32)
+    expect_trust(path, "192.0.2.12", "pve2", coming)
+    assert accepted_fingerprints((), path, "192.0.2.12") == {shown, coming}
+    other = normalise_fingerprint("ef" * 32)
+    expect_trust(path, "192.0.2.12", "pve2", other)
+    assert accepted_fingerprints((), path, "192.0.2.12") == {shown, coming, other}
+    assert record_trust(path, "192.0.2.12", "pve2", coming)
+    assert accepted_fingerprints((), path, "192.0.2.12") == {coming}
+    expect_trust(None, "192.0.2.12", "pve2", coming)
     path.write_text("[]")
     with pytest.raises(InputError, match="cannot be read"):
         read_trust_file(path)

@@ -101,3 +101,61 @@ def test_what_is_right_is_left_in_peace() -> None:
     }
     assert len(server) == 7
     assert problems(server, []) == []
+
+
+CLASS = {"name": "gold", "schedule": "hourly", "storage": "backup", "tags": ["gold"]}
+CLASSES: dict[str, tuple[dict[str, Any], str]] = {
+    "two times of a day": (
+        {"pve_backup_classes": [{**CLASS, "schedule": "02:00,14:00"}]},
+        "is no list of times, but one hour, some minutes, and seconds. Write the hours as a list, such as 2,14:00.",
+    ),
+    "no selection": (
+        {"pve_backup_classes": [{**CLASS, "tags": []}]},
+        "pve_backup_classes[0] (gold): nothing is given. A class selects by one of guests, pool, tags, all.",
+    ),
+    "an unknown storage": (
+        {"pve_backup_classes": [{**CLASS, "storage": "elsewhere"}]},
+        "pve_backup_classes[0] (gold): storage elsewhere is in neither",
+    ),
+    "called like a job": (
+        {"pve_backup_classes": [CLASS], "pve_backup_jobs": [{"id": "gold", "all": True}]},
+        "its job would be called like pve_backup_jobs[0] (gold)",
+    ),
+    "all the others, twice": (
+        {"pve_backup_classes": [{**CLASS, "tags": [], "all": True, "name": name} for name in "ab"]},
+        "pve_backup_classes[1] (b): pve_backup_classes[0] (a) takes all the others already.",
+    ),
+    "settings that the class says": (
+        {"pve_backup_classes": [{**CLASS, "job": {"pool": "x"}}]},
+        "pve_backup_classes[0] (gold): job names what the class says itself.",
+    ),
+    "an age that is none": (
+        {"pve_backup_classes": [{**CLASS, "max_age": "soon"}]},
+        "pve_backup_classes[0] (gold): max_age: invalid time span",
+    ),
+    "a key in one place": (
+        {"pve_backup_storages": [{**STORAGE, "encryption_key": "autogen"}]},
+        "Name a second place for it with encryption_key_file.",
+    ),
+    "pruning by nodes": (
+        {"pve_backup_classes": [{**CLASS, "job": {"prune_backups": {"keep-last": 3}}}]},
+        "pve_backup_classes[0] (gold): prune_backups needs a token that may remove backups.",
+    ),
+    "no window": (
+        {"pve_backup_window": {"rate": "0", "window": "6h"}},
+        "pve_backup_window: rate, window and runs must be more than 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_mistake_in_classes_is_found(name: str) -> None:
+    variables, text = CLASSES[name]
+    (found,) = problems({**SERVER, "pve_backup_storages": [STORAGE], **variables}, [])
+    assert text in found
+
+
+def test_pruning_by_nodes_may_be_wanted() -> None:
+    variables = {"pve_backup_storages": [{**STORAGE, "prune_backups": {"keep-last": 3}}]}
+    assert len(problems(variables, [])) == 1
+    assert problems({**variables, "pve_backup_token_may_prune": True}, []) == []

@@ -11,6 +11,7 @@ from ansible_collections.quorate.pve.plugins.filter.wanted_links import wanted_l
 from ansible_collections.quorate.pve.plugins.filter.with_failback import with_failback
 from ansible_collections.quorate.pve.plugins.filter.with_priority import with_priority
 from ansible_collections.quorate.pve.plugins.filter.with_replica_affinity import with_replica_affinity
+from ansible_collections.quorate.pve.plugins.module_utils._plain import bare
 from ansible_collections.quorate.pve.plugins.module_utils._site_checks import problems
 from ansible_collections.quorate.pve.plugins.module_utils._site_nodes import Node, address_in, node_table
 
@@ -64,6 +65,11 @@ def test_a_node_as_its_variables_say() -> None:
             "links": [{"number": 0, "address": "10.0.0.31"}, {"number": 1, "address": "192.0.2.31"}],
         }
     ]
+
+
+def test_what_is_left_alone_says_nothing() -> None:
+    """ansible-core before 2.19 gives an empty text for the None of a template."""
+    assert problems({"pve_guests": None, "pve_witness": "", "pve_ceph_replace_lost": "", "pve_roles": ""}, []) == []
 
 
 def test_nothing_wrong() -> None:
@@ -154,6 +160,17 @@ WRONG: dict[str, tuple[str, Any, list[str]]] = {
             {"name": "b", "nodes": {"pve2": 1}, "resources": ["vm:101"]},
         ],
         ["pve_ha_affinity[1] (b): vm:101 stands in pve_ha_affinity[0] (a) too. A resource can have one affinity only."],
+    ),
+    "a preference beside others that matter": (
+        "pve_ha_affinity",
+        [
+            {"name": "a", "nodes": {"pve1": 2, "pve2": 1}, "resources": ["vm:101"]},
+            {"name": "b", "type": "resource-affinity", "affinity": "negative", "resources": ["vm:101", "vm:102"]},
+        ],
+        [
+            "pve_ha_affinity[1] (b): vm:101 stands in pve_ha_affinity[0] (a) too, which prefers some nodes to others; "
+            "the server takes one or the other. Give its nodes one priority."
+        ],
     ),
 }
 
@@ -269,6 +286,18 @@ def test_ha_must_not_lead_a_guest_away_from_its_replicas(
     assert any(finding in text for text in problems(variables, three()))
 
 
+APART = {"name": "apart", "type": "resource-affinity", "affinity": "negative", "resources": ["vm:104", "vm:105"]}
+
+
+def test_who_stays_apart_may_have_nodes_of_its_own() -> None:
+    here = {"nodes": {"pve1": 1, "pve2": 1}, "strict": True, "resources": ["vm:104"]}
+    off = {"name": "old", "nodes": {"pve3": 1}, "resources": ["vm:104"], "disabled": True}
+    assert problems({"pve_ha_affinity": [{"name": "here", **here}, APART, off]}, three()) == []
+    # what is derived goes with it, too: the server takes no preference beside it
+    derived = with_replica_affinity([APART, off], UNDER_HA, JOBS, PLACED)
+    assert [one["nodes"] for one in derived[2:]] == [{"pve1": 1, "pve2": 1, "pve3": 1}, {"pve2": 1, "pve1": 1}]
+
+
 def test_a_guest_whose_home_is_not_said_has_one() -> None:
     rule = {"name": "files", "nodes": {"pve1": 2, "pve2": 1}, "strict": True, "resources": ["vm:104"]}
     variables = {
@@ -276,3 +305,22 @@ def test_a_guest_whose_home_is_not_said_has_one() -> None:
         "pve_replication_jobs": JOBS[:2],
     }
     assert problems(variables, three()) == []
+
+
+class Marked(str):
+    """As Ansible marks texts."""
+
+
+def test_values_to_be_looked_at_have_no_marks() -> None:
+    value = bare({Marked("sid"): Marked("vm:101"), "list": (Marked("a"), 1, 0.5, True, None)})
+    assert value == {"sid": "vm:101", "list": ["a", 1, 0.5, True, None]}
+    assert [type(each) for each in (*value, value["sid"], *value["list"])] == [
+        str,
+        str,
+        str,
+        str,
+        int,
+        float,
+        bool,
+        type(None),
+    ]
