@@ -52,6 +52,13 @@ venv: $(VENV)/.dev $(LINK)  ## the environment with the development tools
 site: $(VENV)/.site $(LINK)  ## the lab: agents, cluster, everything in inventory/lab
 	@ansible-playbook site.yml $(ARGS)
 
+.PHONY: drill
+drill: $(VENV)/.site $(LINK)  ## a failover drill: SCENARIO=power-loss NODE=pve1 [LINK_NUMBER=1] [NETWORK=…] [SITE=…] [HOST=…]
+	@ansible-playbook playbooks/drill.yml -e drill_confirm=true $(if $(SCENARIO),-e drill_scenario=$(SCENARIO)) \
+	  $(if $(NODE),-e drill_node=$(NODE)) $(if $(LINK_NUMBER),-e drill_link=$(LINK_NUMBER)) \
+	  $(if $(NETWORK),-e drill_network=$(NETWORK)) $(if $(SITE),-e drill_site=$(SITE)) \
+	  $(if $(HOST),-e drill_host=$(HOST)) $(ARGS)
+
 .PHONY: down
 down:  ## stop the lab's agents; `make site` starts them again with what they had
 	@if [ -x $(BIN)/agentstack ] && [ -d "$(LAB_DIR)" ]; then $(BIN)/agentstack down --dir "$(LAB_DIR)"; fi
@@ -74,10 +81,10 @@ test: lint  ## what a change must pass: lint and the quick tests
 	@pytest -n 2 --dist loadfile -m 'not long and not soak' $(ARGS)
 
 .PHONY: test-long
-test-long: venv  ## everything else: molecule, sanity, fresh clone, build and install
-	@scripts/sanity
-	scripts/molecule
-	pytest -n 2 --dist loadfile -m 'long and not soak' $(ARGS)
+test-long: venv  ## everything else: molecule, sanity, other releases of ansible-core, fresh clone, build and install
+	@failed=; for part in sanity ansible-versions molecule; do scripts/$$part || failed="$$failed $$part"; done; \
+	pytest -n 2 --dist loadfile -m 'long and not soak' $(ARGS) || failed="$$failed pytest"; \
+	if [ -n "$$failed" ]; then echo "test-long  failed:$$failed"; exit 1; fi
 
 .PHONY: test-soak
 test-soak: venv  ## what takes many minutes or wants the machine for itself: failovers unscaled, sites lost, fuzz, benchmarks
@@ -100,9 +107,14 @@ molecule: venv  ## every molecule scenario, or SCENARIO=…
 sanity: venv  ## ansible-test sanity on what would be installed
 	@scripts/sanity
 
+.PHONY: versions
+versions: venv  ## the collection under other releases of ansible-core, [VERSIONS="2.17 2.18"], with a whole site
+	@scripts/ansible-versions --site $(VERSIONS)
+
 .PHONY: docs
-docs: venv  ## write docs/variables.md anew
+docs: venv  ## write docs/variables.md and docs/rights.md anew
 	@$(BIN)/python scripts/variables_table.py
+	@$(BIN)/python scripts/rights_table.py
 
 .PHONY: dist
 dist: venv  ## the collection's tarball in build/
