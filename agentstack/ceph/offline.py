@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,25 +115,24 @@ def clusters(state: Path) -> Iterator[StoredCluster]:
 
 
 def _exists(file: Path, pool: int, name: str) -> bool:
-    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-    try:
+    with _opened(file) as database:
         row = database.execute("SELECT 1 FROM object WHERE pool = ? AND name = ?", (pool, name)).fetchone()
-    finally:
-        database.close()
     return row is not None
 
 
 def _read(file: Path, pool: int, name: str, offset: int, length: int) -> bytes:
-    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     first, last = offset // BLOCK, (offset + length - 1) // BLOCK
-    try:
+    with _opened(file) as database:
         rows = database.execute(
             "SELECT number, data FROM block WHERE pool = ? AND name = ? AND number BETWEEN ? AND ?",
             (pool, name, first, last),
         ).fetchall()
-    finally:
-        database.close()
     data = bytearray((last - first + 1) * BLOCK)
     for number, content in rows:
         data[(number - first) * BLOCK : (number - first + 1) * BLOCK] = content
     return bytes(data[offset - first * BLOCK :][:length])
+
+
+def _opened(file: Path) -> closing[sqlite3.Connection]:
+    """An OSD's file, for reading alone."""
+    return closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True))

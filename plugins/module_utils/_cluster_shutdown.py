@@ -19,10 +19,10 @@ from ._ceph import HERE, absent
 from ._errors import ApiError, ApplyError, ConnectError, InputError, QuorateError, StateError
 from ._ha_pause import ARMED, HaPause, read_ha
 from ._hosts import Hosts
-from ._login_rights import ALL_GUESTS, require
+from ._login_rights import require
 from ._membership import Membership, read_membership
 from ._plan import UPDATE, Change, simple_change
-from ._power_back import FLAGS, OFF, Return, ask_for, ha_states, osds_up
+from ._power_back import FLAGS, OFF, Return, ask_for, ha_states, osds_up, rights
 from ._power_machines import Machines, boots
 from ._power_note import GOING, QUIET, Guest, Note, NoteFile
 from ._rest import AREAS, in_words, look, wait_for_rest
@@ -98,12 +98,7 @@ class _Shutdown:
         """What it takes to the end: between off and on there is nobody to give it."""
         yield from ((f"/nodes/{node}", "Sys.PowerMgmt") for node in self.there)
         if note.phase == QUIET:
-            yield ALL_GUESTS
-            yield from ((f"/vms/{guest.vmid}", "VM.PowerMgmt") for guest in note.others)
-            if note.ha or self._aside(note):
-                yield "/", "Sys.Console"
-            if note.flags:
-                yield "/", "Sys.Modify"
+            yield from rights(note, ha=bool(note.ha or self._aside(note)))
 
     def _check_resumption(self, note: Note, now: Mapping[str, str]) -> None:
         again = [node for node, boot in now.items() if note.boots.get(node, boot) != boot]

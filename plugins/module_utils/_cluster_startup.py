@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ._api import Api, Result
 from ._errors import ApiError, ConnectError, InputError, ShellError, StateError
 from ._ha_pause import HaPause
 from ._hosts import Hosts
-from ._login_rights import ALL_GUESTS, require
+from ._login_rights import require
 from ._membership import read_membership
 from ._plan import UPDATE, Change, simple_change
-from ._power_back import Return, foretell
+from ._power_back import Return, foretell, rights
 from ._power_machines import Machines
 from ._power_note import Note, NoteFile
 from ._rest import AREAS, wait_for_rest
@@ -63,7 +63,7 @@ class _Startup:
     def _bring_back(self, api: Api, hosts: Hosts, note: Note, power: list[Change]) -> Result:
         back = Return(api, note, self.timeout, self.away)
         if not self.check_mode:
-            require(api, _rights(note), "The nodes are on; nothing was brought back.")
+            require(api, rights(note, ha=bool(note.ha or note.ha_aside)), "The nodes are on; nothing was brought back.")
         changes = [*power, *back.plan()]
         # with nothing else to do the note itself goes: that is a change of nothing in the cluster
         api.approve([change for change in changes if change not in power])
@@ -152,12 +152,3 @@ class _Startup:
         if note is not None and node not in note.switched_on:
             note.switched_on.append(node)
             self.file.write(note)
-
-
-def _rights(note: Note) -> Iterator[tuple[str, str]]:
-    yield ALL_GUESTS
-    yield from ((f"/vms/{guest.vmid}", "VM.PowerMgmt") for guest in note.others)
-    if note.ha or note.ha_aside:
-        yield "/", "Sys.Console"
-    if note.flags:
-        yield "/", "Sys.Modify"

@@ -17,6 +17,7 @@ from ._ceph_osd_removal import osds_in
 from ._errors import ApiError
 from ._ha import wait_for_services
 from ._ha_pause import HaPause
+from ._login_rights import ALL_GUESTS
 from ._plan import UPDATE, Change, simple_change
 from ._power_note import Guest, Note
 from ._wait import PASSING, wait_until
@@ -50,6 +51,16 @@ def osds_up(api: Api) -> dict[str, str]:
     """Number -> node of the OSDs that are up."""
     tree = api.client.get(f"{HERE}/osd").get("root") or {}
     return {str(osd["id"]): str(osd.get("host")) for osd in osds_in(tree) if osd.get("status") == "up"}
+
+
+def rights(note: Note, *, ha: bool) -> Iterator[tuple[str, str]]:
+    """What a login needs to bring it back (path, privilege); ``ha``: whether HA has to be asked for anything."""
+    yield ALL_GUESTS
+    yield from ((f"/vms/{guest.vmid}", "VM.PowerMgmt") for guest in note.others)
+    if ha:
+        yield "/", "Sys.Console"
+    if note.flags:
+        yield "/", "Sys.Modify"
 
 
 def foretell(note: Note) -> list[Change]:
