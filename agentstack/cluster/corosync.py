@@ -97,6 +97,8 @@ class Events:
     view: list[Callable[[], None]] = field(default_factory=list)
     reload: Callable[[], None] = lambda: None
     killed: Callable[[], None] = lambda: None
+    newer: Callable[[int], None] = lambda version: None
+    """A node that is in another membership has a newer configuration: its version."""
 
 
 class Corosync:
@@ -246,6 +248,8 @@ class Corosync:
                     int(link): {int(node): int(mtu) for node, mtu in nodes.items()}
                     for link, nodes in header["links"].items()
                 }
+            case "newer":
+                self.events.newer(int(header["version"]))
             case "reload":
                 self.events.reload()
             case "kill":

@@ -84,6 +84,7 @@ class Membership:
         self.corosync.events.view.append(self._viewed)
         self.corosync.events.reload = self.reload
         self.corosync.events.killed = self._killed
+        self.corosync.events.newer = self._heard
         self.attached = False
         """Whether the cluster file system is connected to corosync; without, nobody knows of quorum."""
         self.administration = asyncio.Lock()
@@ -330,8 +331,12 @@ class Membership:
             self._check_version(max(member.config_version for member in view.members.values()))
         self.changed()
 
+    def _heard(self, version: int) -> None:
+        if not self._met:
+            self._check_version(version)
+
     def _check_version(self, newest: int) -> None:
-        """A corosync that in its first membership meets a newer configuration than its own ends (corosync's cmap)."""
+        """A corosync that at its first meeting finds a newer configuration than its own ends (corosync's cmap)."""
         if newest > self.config_version:
             self.reload()
         if newest > self.config_version:

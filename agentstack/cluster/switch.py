@@ -182,7 +182,8 @@ class Switch:
             self._gathering = None
         votes = {host: port.station.votes for host, port in self.ports.items() if port.station is not None}
         present = [view.members for view in self._views()]
-        for members in memberships(self.ether.reachable(), votes, present):
+        reachable = self.ether.reachable()
+        for members in memberships(reachable, votes, present):
             ports = [self.ports[host] for host in members]
             views = {id(port.view) for port in ports}
             if len(views) == 1 and ports[0].view is not None and ports[0].view.members == members:
@@ -192,6 +193,20 @@ class Switch:
             for port in ports:
                 port.ring_seq = sequence
             self._install((lowest, sequence), members)
+        self._compare_versions(reachable)
+
+    def _compare_versions(self, reachable: dict[str, set[str]]) -> None:
+        """Tell stations of newer configurations that they hear without being in a membership with them.
+
+        Of two nodes that join at once the first is let in with a list that lacks the second: no membership has room for
+        it, but before one is formed it learns from the others that its configuration is old.
+        """
+        for host, others in reachable.items():
+            port = self.ports[host]
+            apart = (self.ports[other] for other in others if self.ports[other].view is not port.view)
+            newest = max((each.station.config_version for each in apart if each.station is not None), default=0)
+            if port.station is not None and newest > port.station.config_version:
+                port.send({"t": "newer", "version": newest})
 
     def _install(self, ring: tuple[int, int], members: frozenset[str]) -> None:
         self._conf += 1

@@ -127,3 +127,21 @@ async def test_outdated_configuration_ends_corosync(three: World, caplog: pytest
     three_.cluster.config_file.write_text(three.boxes["pve1"].cluster.config_file.read_text())
     await three_.cluster.restart_corosync()
     await until(lambda: three_.files.quorate and three.online("pve1") == {"pve1", "pve2", "pve3"})
+
+
+async def test_outdated_configuration_ends_corosync_that_fits_in_no_membership(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two joins at once: pve3 was let in before pve2, and knows nothing of it."""
+    newest = world.configure(["pve1", "pve2", "pve3"])
+    older = remove_node(newest, "pve2")
+    world.write_config("pve3", replace(older, totem=replace(older.totem, config_version=2)))
+    await asyncio.gather(*(world.boxes[name].start() for name in ("pve1", "pve2")))
+    await until(lambda: world.online("pve1") == {"pve1", "pve2"})
+    late = world.boxes["pve3"]
+    # it waits for the cluster's files, which never come
+    starting = asyncio.create_task(late.start())
+    await until(lambda: "Received config version (3) is different than my config version (2)! Exiting" in caplog.text)
+    await until(lambda: not late.cluster.corosync.running)
+    starting.cancel()
+    assert world.online("pve1") == {"pve1", "pve2"}
