@@ -155,9 +155,14 @@ class Cards:
         if not self._filtered:
             return
         for connection in packet_filter.tcp_sockets():
-            own = connection.getsockname()
-            if str(own[0]) in self._filtered:
-                packet_filter.attach(connection, self._program(*own, new=packet_filter.listens(connection)))
+            try:
+                own = connection.getsockname()
+                if str(own[0]) in self._filtered:
+                    packet_filter.attach(connection, self._program(*own, new=packet_filter.listens(connection)))
+            except OSError as error:
+                # another thread has closed it since it was listed
+                if error.errno not in (errno.EBADF, errno.ENOTSOCK):
+                    raise
         self._filtered = {*self._cut, *self._dead, *(self.host.addresses.values() if self._walls else ())}
 
     def _program(self, address: str, port: int, *, new: bool) -> bytes | None:

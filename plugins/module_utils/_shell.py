@@ -110,13 +110,16 @@ class Shell:
 
         ``timeout``: seconds, instead of the login's.
         """
-        line = shlex.join(words)
+        line, limit = shlex.join(words), timeout or self.login.timeout
         try:
-            source, out, err = self._client.exec_command(line, timeout=timeout or self.login.timeout)
+            source, out, err = self._client.exec_command(line, timeout=limit)
             if stdin:
                 source.write(stdin)
             source.channel.shutdown_write()
             text, complaint = out.read().decode(errors="replace"), err.read().decode(errors="replace")
+            # what it printed can have ended though the command has not; the library would wait for ever
+            if not out.channel.status_event.wait(limit):
+                raise TimeoutError("it has not ended")
             status = out.channel.recv_exit_status()
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise ShellError(f"'{line}' on {self.address} broke off: {str(error) or type(error).__name__}") from error

@@ -81,6 +81,10 @@ options:
       taken back even then, if O(nodes) are given.
     type: bool
     default: false
+  ssh_timeout:
+    description: Seconds that one command may take.
+    type: int
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -130,7 +134,7 @@ from ansible_collections.quorate.pve.plugins.module_utils._firewall_options impo
 from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES, ssh_options
 from ansible_collections.quorate.pve.plugins.module_utils._module import arguments, finish
 
-ARGUMENT_SPEC = arguments(**FIREWALLS.argument_spec(), nodes={**NODES, "default": []}, **ssh_options(900), **OPTIONS)
+ARGUMENT_SPEC = arguments(**FIREWALLS.argument_spec(), nodes={**NODES, "default": []}, **ssh_options(60), **OPTIONS)
 
 run = FirewallOptions.run
 

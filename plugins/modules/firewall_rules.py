@@ -130,6 +130,10 @@ options:
       taken back even then, if O(nodes) are given.
     type: bool
     default: false
+  ssh_timeout:
+    description: Seconds that one command may take.
+    type: int
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -182,7 +186,7 @@ from ansible_collections.quorate.pve.plugins.module_utils._hosts import NODES, s
 from ansible_collections.quorate.pve.plugins.module_utils._module import PURGE, arguments, finish
 
 ARGUMENT_SPEC = arguments(
-    **RULES.argument_spec(), **PURGE, nodes={**NODES, "default": []}, **ssh_options(900), **OPTIONS
+    **RULES.argument_spec(), **PURGE, nodes={**NODES, "default": []}, **ssh_options(60), **OPTIONS
 )
 
 run = FirewallRules.run

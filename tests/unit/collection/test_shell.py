@@ -55,6 +55,18 @@ class Silent(LeavingLater):
         return True
 
 
+class Endless(Silent):
+    """Closes a command's output, and never says how it ended."""
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=self._close_output, args=(channel,)).start()
+        return True
+
+    def _close_output(self, channel: paramiko.Channel) -> None:
+        assert channel.recv(1) == b""
+        channel.shutdown_write()
+
+
 @contextmanager
 def host(interface: type[Leaving]) -> Iterator[Shell]:
     """A session on such a host, with a second of patience."""
@@ -92,6 +104,11 @@ def test_silence_is_not_waited_out() -> None:
             shell.attempt(["uptime"], timeout=0.1)
         with pytest.raises(ShellError, match="/etc/hosts on "):
             shell.read("/etc/hosts")
+
+
+def test_a_command_that_does_not_end_is_not_waited_out() -> None:
+    with host(Endless) as shell, pytest.raises(ShellError, match=r"'uptime' on .* broke off: it has not ended"):
+        shell.attempt(["uptime"], timeout=0.1)
 
 
 def test_small_messages_do_not_wait_for_one_another() -> None:
