@@ -12,7 +12,7 @@ from typing import Any
 from ._api import Api, Result
 from ._client import Client
 from ._errors import ApiError, StateError
-from ._ha import SERVICES, HaStatus, read_status
+from ._ha import CALM_ROUNDS, SERVICES, HaStatus, read_status
 from ._plan import UPDATE, Change, simple_change
 from ._releases import Releases
 from ._tasks import task_end, task_log, wait_for_task
@@ -171,6 +171,7 @@ class Move:
             )
         seen = HaStatus()
         mine: str | None = None
+        calm: set[object] = set()
 
         def look() -> bool | None:
             nonlocal seen, mine
@@ -179,7 +180,20 @@ class Move:
                 task_end(self.client, mine)
             seen = read_status(self.client)
             service = seen.services.get(guest.sid)
-            return True if service and service.node == self.target and service.at_rest else None
+            if service and service.node == self.target and service.at_rest:
+                return True
+            if mine is None and service and service.node == guest.node and service.at_rest:
+                calm.add(seen.master["timestamp"] if seen.master else None)
+            else:
+                calm.clear()
+            if len(calm) > CALM_ROUNDS:
+                raise StateError(
+                    f"the HA manager has not taken up the move of {guest.sid} to {self.target}",
+                    where="guest",
+                    hint="Its log on its node says why. It drops what it cannot do, and loses what it has just read when"
+                    " another takes its place: then ask again.",
+                )
+            return None
 
         wait_until(
             look,

@@ -16,6 +16,9 @@ from ._client import Client
 from ._errors import StateError
 from ._wait import wait_until
 
+CALM_ROUNDS = 4
+"""Rounds of the manager without any move after which no move is to be expected."""
+
 SERVICES = {"qemu": "vm", "lxc": "ct"}
 """Kind of a guest -> first part of its resource's name."""
 

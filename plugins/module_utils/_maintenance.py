@@ -16,7 +16,7 @@ from ._api import Api, Result
 from ._ceph import HERE, absent, osds_of
 from ._errors import ApiError, ApplyError, QuorateError, ShellError, StateError
 from ._guest_migration import Move
-from ._ha import read_status
+from ._ha import CALM_ROUNDS, read_status
 from ._login_rights import ALL_GUESTS, require
 from ._maintenance_guests import Deed, Others
 from ._plan import UPDATE, Change, simple_change
@@ -34,9 +34,6 @@ NOOUT = "noout"
 
 PUT_BACK, STAY = "put_back", "stay"
 ON_FAILURE = (PUT_BACK, STAY)
-
-CALM_ROUNDS = 4
-"""Rounds of the manager without any move after which no move is to be expected."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ author: [Quorate contributors (@quorate)]
 description:
   - Moves a guest once, by hand. A virtual machine that runs moves live; a container that runs is restarted.
   - A guest under HA is moved by the HA manager, which only queues the request; this module waits until the status shows
-    it in its place. Its rules stand above a move by hand, and may bring it back later.
+    it in its place, or the manager has made four rounds without taking it up. Its rules stand above a move by hand, and
+    may bring it back later.
 extends_documentation_fragment:
   - quorate.pve.connection
   - quorate.pve.connection.writes

@@ -133,6 +133,9 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path, lambda work, items: [work(item) for item in items])
 
 
+MOVE = {"guest": 101, "target": "pve2"}
+
+
 def guest(node: str = "pve1", running: bool = True) -> Step:
     row = {"vmid": 101, "node": node, "type": "qemu", "status": "running" if running else "stopped"}
     return get("/cluster/resources", [row], type="vm")
@@ -191,6 +194,28 @@ def test_a_move_by_hand_tells_how_long_the_guest_was_held(run: Any) -> None:
     result = run("guest_migration", steps, guest=101, target="pve2")
     assert (result["changed"], result["pause_ms"]) == (True, 43)
     assert run("guest_migration", [guest("pve2"), NODES], guest=101, target="pve2")["changed"] is False
+
+
+def test_a_request_that_the_manager_does_not_take_up_is_not_waited_for(run: Any) -> None:
+    """It drops what it cannot do, and loses what it had read when it is replaced (facts §7.1); its log alone tells."""
+    tasks = get("/nodes/pve1/tasks", [], vmid=101, typefilter="qmigrate", source="all", limit=20)
+    at_rest = ("vm:101", "pve1", "started")
+    before = [
+        guest(),
+        NODES,
+        current(),
+        status(1, at_rest),
+        *VERSIONS,
+        get("/nodes/pve1/qemu/101/migrate", {"local_disks": []}, target="pve2"),
+        tasks,
+        post("/cluster/ha/resources/vm:101/migrate", None, node="pve2"),
+    ]
+    ignored = [each for stamp in (1, 1, 11, 21, 31, 41) for each in (tasks, status(stamp, at_rest))]
+    assert "has not taken up the move of vm:101 to pve2" in run("guest_migration", [*before, *ignored], **MOVE)["msg"]
+    # a round in which it moves begins the count anew
+    moves = [each for stamp in (51, 61) for each in (tasks, status(stamp, ("vm:101", "pve1", "migrate")))]
+    there = [tasks, status(71, ("vm:101", "pve2", "started"))]
+    assert run("guest_migration", [*before, *ignored[:-2], *moves, *ignored[:-2], *there], **MOVE)["changed"]
 
 
 def test_a_move_under_way_is_not_back_yet(run: Any, tmp_path: Path) -> None:
