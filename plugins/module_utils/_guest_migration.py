@@ -190,7 +190,7 @@ class Move:
                 raise StateError(
                     f"the HA manager has not taken up the move of {guest.sid} to {self.target}",
                     where="guest",
-                    hint="Its log on its node says why. It drops what it cannot do, and loses what it has just read when"
+                    hint="Its log on its node says why. It drops what it cannot do, and loses what it has read when"
                     " another takes its place: then ask again.",
                 )
             return None
