@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agentstack.guests.process import read_ledger
 
-from .api_client import Root
+from .api_client import Refused, Root
 from .integration.shell import Shell
 from .stacks import RunningStack
 
@@ -31,8 +31,13 @@ def build_ceph(
 
 
 def health(root: Root) -> tuple[str, set[str]]:
-    """Overall health and the codes of the checks that are raised."""
-    status = root("GET", "/cluster/ceph/status")
+    """Overall health and the codes of the checks that are raised; empty while the monitors elect and nobody answers."""
+    try:
+        status = root("GET", "/cluster/ceph/status")
+    except Refused as error:
+        if "got timeout" not in str(error):
+            raise
+        return "", set()
     return status["health"]["status"], set(status["health"]["checks"])
 
 
