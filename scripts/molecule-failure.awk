@@ -3,17 +3,16 @@
 # What made a molecule scenario fail, from its log: the step, the task and what Ansible said of it, or the tasks that
 # changed something in the second run. Failures that a play ignored or rescued stand before it, the clean-up behind it.
 
-function show(    i) {
-  if (!count) for (i = recent - 12 > 0 ? recent - 12 : 1; i <= recent; i++) print "  " last[i]
-  else for (i = 1; i <= count; i++) print "  " said[i]
-}
-
 / > [a-z_]+\] .*Executing$/ { step = $0; sub(/^[A-Z]+ +/, "", step); count = 0 }
 /^PLAY RECAP / { inside = 0 }
 /^(PLAY|TASK|RUNNING HANDLER) \[/ { sub(/ \**$/, ""); task = $0; inside = 0 }
 /^(fatal|failed): / { count = 0; said[++count] = task; inside = 1 }
 /^CRITICAL Idempotence/ { count = 0; inside = 1 }
-/ > [a-z_]+\] .*Executed: Failed/ { print "  " step; show(); shown = 1; exit }
+/ > [a-z_]+\] .*Executed: Failed/ { exit }
 inside && NF && count < 16 { said[++count] = $0 }
 NF { last[++recent] = $0 }
-END { if (!shown) { print "  " step; show() } }
+END {
+  print "  " step
+  for (i = 1; i <= count; i++) print "  " said[i]
+  for (i = recent > 12 ? recent - 12 : 1; !count && i <= recent; i++) print "  " last[i]
+}

@@ -31,14 +31,19 @@ def build_ceph(
 
 
 def health(root: Root) -> tuple[str, set[str]]:
-    """Overall health and the codes of the checks that are raised; empty while the monitors elect and nobody answers."""
+    """Overall health and the codes of the checks that are raised."""
+    status = root("GET", "/cluster/ceph/status")
+    return status["health"]["status"], set(status["health"]["checks"])
+
+
+def health_if_told(root: Root) -> tuple[str, set[str]]:
+    """For waits only: empty while the monitors elect, and nobody answers."""
     try:
-        status = root("GET", "/cluster/ceph/status")
+        return health(root)
     except Refused as error:
         if "got timeout" not in str(error):
             raise
         return "", set()
-    return status["health"]["status"], set(status["health"]["checks"])
 
 
 def group_states(root: Root) -> set[str]:
